@@ -1,0 +1,128 @@
+"""What delivery needs from the outside: each port is implemented by one adapter room and by `cqrs.testing`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from cqrs.messaging.message import Message, OutgoingMessage, Receipt, TopicPartition
+
+T = TypeVar("T")
+
+MessageHandler = Callable[[Message], Awaitable[None]]
+"""Settle one message: to return is to say that its outcome is durable."""
+
+Middleware = Callable[[MessageHandler], MessageHandler]
+"""Wrap a handler in another of the same shape."""
+
+
+class Producer(Protocol):
+    """Send messages and wait for the broker's word."""
+
+    async def send(self, message: OutgoingMessage) -> Receipt:
+        """Send `message` and return once the broker has acknowledged it (acks=all).
+
+        Raises:
+            DependencyUnavailableException: no acknowledgement came; the message may or may not be stored.
+            UnpublishableEventException: the broker refuses this message for what it is (too large, no such topic).
+        """
+
+
+class RebalanceListener(Protocol):
+    """Be told which partitions a consumer gains and loses."""
+
+    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """Take note of new partitions; called before their first record is polled."""
+
+    async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Finish or drop work in hand and commit; the partitions go to others when this returns."""
+
+
+class Consumer(Protocol):
+    """Read records of the subscribed topics as one member of a consumer group."""
+
+    async def start(self, listener: RebalanceListener) -> None:
+        """Join the group and return once the broker answers.
+
+        Raises:
+            DependencyUnavailableException: the broker cannot be reached.
+        """
+
+    async def poll(self, timeout_seconds: float) -> Sequence[Message]:
+        """Return the next records, in order within each partition; nothing when none came in time."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit, for each partition, the offset of the next record to read.
+
+        Raises:
+            DependencyUnavailableException: the commit did not succeed; repeating it is safe.
+        """
+
+    async def stop(self) -> None:
+        """Leave the group without committing anything; harmless when called again."""
+
+
+class Payload(Protocol):
+    """Be a value that has been parsed but not yet made into an object.
+
+    Attributes:
+        type_name: The type that the value itself declares, or None.
+    """
+
+    @property
+    def type_name(self) -> str | None:
+        """Return the type that the value itself declares, or None."""
+
+    def build(self, target: type[T]) -> T:
+        """Make an object of class `target`.
+
+        Raises:
+            UndecodableMessageException: the value does not fit the class or its schema; names every misfit.
+        """
+
+
+class Decoder(Protocol):
+    """Parse the values of one content type."""
+
+    async def parse(self, message: Message, declared_type: str | None) -> Payload:
+        """Parse the value of `message`.
+
+        Args:
+            message: The record; its value is not None.
+            declared_type: The type that its headers declare, or None.
+
+        Raises:
+            UndecodableMessageException: the bytes are not what they claim to be.
+            DependencyUnavailableException: the writer's schema cannot be asked for just now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEvent:
+    """Hold an event as bytes, with what its envelope must say of it.
+
+    Attributes:
+        value: The encoded event.
+        type_name: Its declared name, for `ce_type`.
+        content_type: Its media type, for `content-type`.
+        data_schema: The subject of its schema, for `ce_dataschema`, or None.
+    """
+
+    value: bytes
+    type_name: str
+    content_type: str
+    data_schema: str | None = None
+
+
+class EventEncoder(Protocol):
+    """Write the events of one message format."""
+
+    async def encode(self, event: object, topic: str) -> EncodedEvent:
+        """Encode `event` for `topic`.
+
+        Raises:
+            UnpublishableEventException: it has no schema or does not fit it; names every misfit.
+            DependencyUnavailableException: its schema cannot be registered just now.
+        """
+
+    def problems(self, event_type: type, topic: str) -> Sequence[str]:
+        """Say what would keep every event of this class from being written, a sentence each; checked at start."""
