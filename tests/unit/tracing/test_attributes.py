@@ -24,8 +24,10 @@ def test_a_messaging_name_is_the_one_of_the_semantic_conventions(name: str) -> N
     assert getattr(attributes, name) == getattr(messaging_attributes, name)
 
 
-def test_all_messaging_names_are_compared() -> None:
-    assert len(MESSAGING_NAMES) == 13
+def test_every_name_is_looked_at_here() -> None:
+    values = {"ERROR_TYPE", "CORRELATION_ID", "KAFKA", "OPERATION_SEND", "OPERATION_PROCESS"}
+    constants = {name for name in vars(attributes) if name.isupper()}
+    assert constants == {*MESSAGING_NAMES, *OWN_NAMES, *values}
 
 
 def test_error_type_is_the_one_of_the_semantic_conventions() -> None:
@@ -33,9 +35,9 @@ def test_error_type_is_the_one_of_the_semantic_conventions() -> None:
 
 
 def test_values_are_the_ones_of_the_semantic_conventions() -> None:
-    assert attributes.KAFKA == messaging_attributes.MessagingSystemValues.KAFKA.value
-    assert attributes.OPERATION_SEND == messaging_attributes.MessagingOperationTypeValues.SEND.value
-    assert attributes.OPERATION_PROCESS == messaging_attributes.MessagingOperationTypeValues.PROCESS.value
+    assert messaging_attributes.MessagingSystemValues.KAFKA.value == attributes.KAFKA
+    assert messaging_attributes.MessagingOperationTypeValues.SEND.value == attributes.OPERATION_SEND
+    assert messaging_attributes.MessagingOperationTypeValues.PROCESS.value == attributes.OPERATION_PROCESS
 
 
 @pytest.mark.parametrize("name", OWN_NAMES)
