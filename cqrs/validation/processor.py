@@ -1,0 +1,102 @@
+"""Validate any message: its structure when it is a pydantic model, then its own `validate()`."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+
+from pydantic import BaseModel, RootModel
+from pydantic import ValidationError as PydanticValidationError
+
+from cqrs.exceptions import is_retryable
+from cqrs.validation.types import ValidationError, ValidationResult
+
+_logger = logging.getLogger(__name__)
+
+
+class AutoValidationProcessor:
+    """Run the structural validation of pydantic, then the message's `validate()`, and merge the results."""
+
+    def validate_sync(self, message: object) -> ValidationResult:
+        """Validate the structure alone: a pydantic model's fields, and those of the models in it.
+
+        It catches what was never checked at creation: `model_construct`, assignment, mutated lists. Any other object
+        has no structure to validate and passes.
+        """
+        if not isinstance(message, BaseModel):
+            return ValidationResult.success()
+        return ValidationResult.from_errors(_structural_errors(message, prefix=()))
+
+    async def validate(self, message: object) -> ValidationResult:
+        """Validate the structure, then the business rules of `message.validate()`, which may be sync or async.
+
+        A hook that raises, or returns anything but a `ValidationResult`, is a failure. Warnings are logged.
+
+        Raises:
+            CqrsException: the hook raised an error that is retryable (a dependency is away): nothing is known
+                of the message then, so it is neither valid nor refused for good.
+        """
+        result = self.validate_sync(message).combine(await _business_rules(message))
+        if result.valid and result.errors:
+            _logger.warning("%s is valid with warnings: %s", type(message).__qualname__, result.summary)
+        return result
+
+
+def _structural_errors(model: BaseModel, prefix: tuple[str, ...]) -> Iterator[ValidationError]:
+    fields = {**model.__dict__, **(model.model_extra or {})}
+    try:
+        _revalidate(model, fields)
+    except PydanticValidationError as refused:
+        for found in refused.errors(include_url=False):
+            place = ".".join([*prefix, *(str(part) for part in found["loc"])])
+            yield ValidationError(
+                place or type(model).__name__, found["msg"], error_code=found["type"], rejected_value=found["input"]
+            )
+    # pydantic takes nested model instances on trust, so each is validated in its own right.
+    for name, value in fields.items():
+        for place, nested in _models_in(value, name):
+            yield from _structural_errors(nested, (*prefix, place))
+
+
+def _revalidate(model: BaseModel, fields: dict[str, object]) -> None:
+    # Into a bare instance: a user's own __init__ need not take the fields by name, and must not run twice.
+    kind = type(model)
+    content = fields["root"] if isinstance(model, RootModel) else fields
+    kind.__pydantic_validator__.validate_python(
+        content, self_instance=object.__new__(kind), by_name=True, by_alias=False
+    )
+
+
+def _models_in(value: object, place: str) -> Iterator[tuple[str, BaseModel]]:
+    if isinstance(value, BaseModel):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _models_in(item, f"{place}.{key}")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, item in enumerate(value):
+            yield from _models_in(item, f"{place}.{index}")
+
+
+async def _business_rules(message: object) -> ValidationResult:
+    try:
+        hook = _validate_hook(message)
+        result = hook() if hook else ValidationResult.success()
+        if inspect.isawaitable(result):
+            result = await result
+    except Exception as error:
+        if is_retryable(error):
+            raise
+        _logger.warning("%s.validate() raised", type(message).__qualname__, exc_info=True)
+        return ValidationResult.failure("validate()", f"raised {type(error).__name__}: {error}")
+    if not isinstance(result, ValidationResult):
+        return ValidationResult.failure("validate()", f"returned {result!r} instead of a ValidationResult")
+    return result
+
+
+def _validate_hook(message: object) -> Callable[[], object] | None:
+    # BaseModel brings a deprecated classmethod of the same name, which hides Command.validate when it comes first.
+    for owner in type(message).__mro__:
+        if owner is not BaseModel and "validate" in vars(owner):
+            hook: Callable[[], object] = vars(owner)["validate"].__get__(message, type(message))
+            return hook
+    return None
