@@ -1,18 +1,12 @@
 """What delivery needs from the outside: each port is implemented by one adapter room and by `cqrs.testing`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt, TopicPartition
 
 T = TypeVar("T")
-
-MessageHandler = Callable[[Message], Awaitable[None]]
-"""Settle one message: to return is to say that its outcome is durable."""
-
-Middleware = Callable[[MessageHandler], MessageHandler]
-"""Wrap a handler in another of the same shape."""
 
 
 class Producer(Protocol):

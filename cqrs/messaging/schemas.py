@@ -1,7 +1,20 @@
 """The port of a schema registry, in the terms of Confluent's REST API."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Protocol
+from uuid import UUID
+
+from cqrs.exceptions import ConfigurationException
+
+
+class InvalidSchemaException(ConfigurationException):
+    """Report a text that is not a schema; Confluent's error 42201."""
+
+
+class IncompatibleSchemaException(ConfigurationException):
+    """Report a schema that cannot read what the subject's latest one wrote; Confluent's error 409."""
 
 
 class SchemaRegistry(Protocol):
@@ -14,11 +27,15 @@ class SchemaRegistry(Protocol):
         """Store `schema` (Avro, as JSON text) under `subject` and return its id; known schemas keep theirs.
 
         Raises:
-            ConfigurationException: the schema is not valid Avro, or is not compatible with the subject's earlier ones.
+            InvalidSchemaException: the schema is not valid Avro.
+            IncompatibleSchemaException: the schema is not compatible with the subject's earlier ones.
         """
 
     async def schema_by_id(self, schema_id: int) -> str | None:
         """Return the schema with this id as JSON text, or None when the registry knows no such id."""
+
+    async def schema_by_guid(self, guid: str) -> str | None:
+        """Return the schema with this globally unique id as JSON text, or None when the registry knows none."""
 
     async def subjects(self) -> Sequence[str]:
         """Return every subject's name, in order."""
@@ -28,3 +45,22 @@ class SchemaRegistry(Protocol):
 
     async def schema_by_version(self, subject: str, version: int | None) -> tuple[int, int, str] | None:
         """Return (id, version, schema) of one version, the latest for None; None when there is no such version."""
+
+
+def canonical_schema(schema: str) -> str:
+    """Return the one spelling of a schema's JSON text that equal schemas share: no spaces, sorted keys.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    return json.dumps(json.loads(schema), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def schema_guid(schema: str) -> str:
+    """Return a schema's globally unique id: the digest of its canonical text, as a UUID.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    digest = hashlib.sha256(canonical_schema(schema).encode()).digest()
+    return str(UUID(bytes=digest[:16], version=8))

@@ -1,0 +1,159 @@
+"""Records that cannot be handled, put aside with their cause.
+
+The headers are Spring Kafka's, byte for byte, so that its tools read them.
+Source: `DeadLetterPublishingRecoverer` and `KafkaHeaders` of spring-kafka 3.
+"""
+
+import logging
+import traceback
+from collections.abc import Mapping
+
+from cqrs.exceptions import UnpublishableEventException, is_retryable
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+from cqrs.messaging.message import Headers, Message, OutgoingMessage
+from cqrs.messaging.ports import Producer
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "kafka_dlt-"
+ORIGINAL_TOPIC = "kafka_dlt-original-topic"
+ORIGINAL_PARTITION = "kafka_dlt-original-partition"
+ORIGINAL_OFFSET = "kafka_dlt-original-offset"
+ORIGINAL_TIMESTAMP = "kafka_dlt-original-timestamp"
+ORIGINAL_TIMESTAMP_TYPE = "kafka_dlt-original-timestamp-type"
+ORIGINAL_CONSUMER_GROUP = "kafka_dlt-original-consumer-group"
+EXCEPTION_FQCN = "kafka_dlt-exception-fqcn"
+EXCEPTION_CAUSE_FQCN = "kafka_dlt-exception-cause-fqcn"
+EXCEPTION_MESSAGE = "kafka_dlt-exception-message"
+EXCEPTION_STACKTRACE = "kafka_dlt-exception-stacktrace"
+
+_TIMESTAMP_TYPES = {0: b"CreateTime", 1: b"LogAppendTime"}
+_STACKTRACE_BYTES = 8 * 1024
+_MESSAGE_BYTES = 2 * 1024
+
+
+class DeadLetters:
+    """Send refused records to the dead letter topic of the topic they came from.
+
+    Args:
+        producer: Where they go; its acknowledgement is awaited before the record counts as settled.
+        group_id: The consumer group that refused them.
+        suffix: What the dead letter topic's name adds to the source's.
+    """
+
+    def __init__(self, producer: Producer, group_id: str, suffix: str = "-dlt") -> None:
+        self._producer = producer
+        self._group_id = group_id
+        self._suffix = suffix
+
+    def topic_of(self, source: str) -> str:
+        """Return the dead letter topic of `source`."""
+        return source + self._suffix
+
+    async def put(self, message: Message, error: BaseException) -> None:
+        """Store `message` with its cause, key and value untouched, in the partition of the same number.
+
+        A record so large that the cause does not fit beside it is stored with a shorter cause.
+
+        Raises:
+            DependencyUnavailableException: the broker did not acknowledge it.
+            UnpublishableEventException: the broker refuses it, even with the shortest cause.
+        """
+        described = describe(error)
+        origin = self._origin(message)
+        try:
+            await self._send(message, origin | described)
+        except UnpublishableEventException as refusal:
+            logger.warning("dead letter of %s did not fit, sent without its stack trace: %s", message.place, refusal)
+            shorter = {name: described[name] for name in described if name != EXCEPTION_STACKTRACE}
+            shorter[EXCEPTION_MESSAGE] = shorter[EXCEPTION_MESSAGE][:200]
+            await self._send(message, origin | shorter)
+
+    async def _send(self, message: Message, added: Mapping[str, bytes]) -> None:
+        await self._producer.send(
+            OutgoingMessage(
+                topic=self.topic_of(message.topic),
+                key=message.key,
+                value=message.value,
+                headers=_replaced(message.headers, added),
+                partition=message.partition,
+            )
+        )
+
+    def _origin(self, message: Message) -> dict[str, bytes]:
+        """Return where the record failed first: what an earlier failure wrote stays."""
+        fresh = {
+            ORIGINAL_TOPIC: message.topic.encode(),
+            ORIGINAL_PARTITION: message.partition.to_bytes(4, "big", signed=True),
+            ORIGINAL_OFFSET: message.offset.to_bytes(8, "big", signed=True),
+            ORIGINAL_TIMESTAMP: message.timestamp_ms.to_bytes(8, "big", signed=True),
+            ORIGINAL_TIMESTAMP_TYPE: _TIMESTAMP_TYPES.get(message.timestamp_type, b"NoTimestampType"),
+            ORIGINAL_CONSUMER_GROUP: self._group_id.encode(),
+        }
+        earlier = {name: value for name, value in message.headers if name in fresh and value is not None}
+        return earlier if earlier.keys() == fresh.keys() else fresh
+
+
+def dead_letter(letters: DeadLetters) -> Middleware:
+    """Settle a delivery that can never succeed by putting it aside; let pass what a later try may cure."""
+
+    def wrap(handler: DeliveryHandler) -> DeliveryHandler:
+        async def guarded(delivery: Delivery) -> Outcome:
+            try:
+                return await handler(delivery)
+            except Exception as error:
+                if is_retryable(error):
+                    raise
+                logger.warning(
+                    "refused %s: %s",
+                    delivery.message.place,
+                    message_of(error),
+                    extra={"message_id": delivery.envelope.id, "message_type": delivery.envelope.type},
+                )
+                await letters.put(delivery.message, error)
+                return Outcome(letters.topic_of(delivery.message.topic), error)
+
+        return guarded
+
+    return wrap
+
+
+def describe(error: BaseException) -> dict[str, bytes]:
+    """Return the headers that say why: class, class of the root cause, message, stack trace (at most 8 KiB)."""
+    described = {EXCEPTION_FQCN: _fqcn(error)}
+    cause = root_cause(error)
+    if cause is not error:
+        described[EXCEPTION_CAUSE_FQCN] = _fqcn(cause)
+    described[EXCEPTION_MESSAGE] = _bytes(message_of(error), _MESSAGE_BYTES)
+    stack = "".join(traceback.format_exception(error))
+    described[EXCEPTION_STACKTRACE] = _bytes(stack, _STACKTRACE_BYTES)
+    return described
+
+
+def message_of(error: BaseException) -> str:
+    """Return what `error` says, also when its own `__str__` fails or says nothing."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception as broken:  # noqa: BLE001 - a user's exception class may do anything
+        return f"{type(error).__name__} (its message cannot be read: {type(broken).__name__})"
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Follow the chain of explicit causes to its end."""
+    seen = {id(error)}
+    while error.__cause__ is not None and id(error.__cause__) not in seen:
+        error = error.__cause__
+        seen.add(id(error))
+    return error
+
+
+def _replaced(headers: Headers, added: Mapping[str, bytes]) -> Headers:
+    return tuple(header for header in headers if not header[0].startswith(PREFIX)) + tuple(added.items())
+
+
+def _fqcn(error: BaseException) -> bytes:
+    return f"{type(error).__module__}.{type(error).__qualname__}".encode()
+
+
+def _bytes(text: str, limit: int) -> bytes:
+    return text.encode(errors="replace")[:limit].decode(errors="ignore").encode()

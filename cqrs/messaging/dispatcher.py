@@ -1,0 +1,177 @@
+"""From a record to a command on the bus: the innermost handler of every delivery."""
+
+from collections.abc import Iterable, Mapping
+
+from cqrs.command.bus import CommandBus
+from cqrs.context.execution_context import DefaultExecutionContext
+from cqrs.exceptions import (
+    ConfigurationException,
+    InvalidMessageException,
+    UndecodableMessageException,
+    UnknownMessageTypeException,
+)
+from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, current_delivery
+from cqrs.messaging.envelope import Envelope
+from cqrs.messaging.message import Message
+from cqrs.messaging.ports import Decoder
+from cqrs.types import Command, declared_aliases, declared_name, restore_metadata
+
+JSON = "application/json"
+AVRO = "application/avro"
+_SCHEMA_ID_HEADER = "__value_schema_id"
+_CONFLUENT_MAGIC = 0
+
+
+class CommandTypes:
+    """Know the command types of this service by their declared names and aliases.
+
+    Args:
+        types: The command classes that have a handler.
+
+    Raises:
+        ConfigurationException: a class declares no name, or two declare the same one; lists all of them.
+    """
+
+    def __init__(self, types: Iterable[type[Command[object]]]) -> None:
+        self._by_name: dict[str, type[Command[object]]] = {}
+        problems = [problem for command_type in types for problem in self._add(command_type)]
+        if problems:
+            raise ConfigurationException(problems)
+
+    def _add(self, command_type: type[Command[object]]) -> Iterable[str]:
+        name = declared_name(command_type)
+        if name is None:
+            yield (
+                f"command {command_type.__qualname__} declares no name for the wire; "
+                f'put @message_type("<namespace>.{command_type.__name__}") on it'
+            )
+            return
+        for each in (name, *declared_aliases(command_type)):
+            known = self._by_name.setdefault(each, command_type)
+            if known is not command_type:
+                yield f"{known.__qualname__} and {command_type.__qualname__} both declare the name {each!r}; rename one"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every name and alias, sorted."""
+        return tuple(sorted(self._by_name))
+
+    def resolve(self, name: str) -> type[Command[object]]:
+        """Return the class that declares `name`.
+
+        Raises:
+            UnknownMessageTypeException: no class does.
+        """
+        found = self._by_name.get(name)
+        if found is None:
+            raise UnknownMessageTypeException(
+                f"no handler knows the type {name!r}; this service handles {', '.join(self.names) or 'no command'}"
+            )
+        return found
+
+
+class Dispatcher:
+    """Find the type of each record, decode it and send it to the command bus.
+
+    Args:
+        bus: Where commands go.
+        types: The types it may find.
+        decoders: A decoder for each media type.
+        max_bytes: The largest value that is decoded.
+        topic_types: For topics that carry a single command type: its declared name, used when a record names none.
+    """
+
+    def __init__(
+        self,
+        bus: CommandBus,
+        types: CommandTypes,
+        decoders: Mapping[str, Decoder],
+        *,
+        max_bytes: int,
+        topic_types: Mapping[str, str] | None = None,
+    ) -> None:
+        self._bus = bus
+        self._types = types
+        self._decoders = decoders
+        self._max_bytes = max_bytes
+        self._topic_types = topic_types or {}
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        """Carry out the command of `delivery`.
+
+        Raises:
+            InvalidMessageException: the record names no command that can be made of its bytes.
+            CommandProcessingException: the bus refused the command or failed with it.
+            DependencyUnavailableException: something needed to read it is away.
+        """
+        command = await self._decode(delivery)
+        token = current_delivery.set(delivery)
+        try:
+            await self._bus.send_with_context(command, _context(delivery))
+        finally:
+            current_delivery.reset(token)
+        return HANDLED
+
+    async def _decode(self, delivery: Delivery) -> Command[object]:
+        message, envelope = delivery.message, delivery.envelope
+        value = self._checked_value(message, envelope)
+        if envelope.type is not None:
+            self._types.resolve(envelope.type)  # an unknown type is the truer cause than bytes nobody here can read
+        declared = envelope.type or self._topic_types.get(message.topic)
+        payload = await self._decoder(message, envelope, value).parse(message, declared)
+        command = payload.build(self._types.resolve(self._type_name(message, envelope, payload.type_name)))
+        restore_metadata(
+            command, message_id=envelope.id, correlation_id=envelope.correlation_id, timestamp=envelope.time
+        )
+        return command
+
+    def _checked_value(self, message: Message, envelope: Envelope) -> bytes:
+        if envelope.conflict is not None:
+            raise InvalidMessageException(envelope.conflict)
+        if message.value is None:
+            raise UndecodableMessageException("the value is null; a command needs one")
+        if len(message.value) > self._max_bytes:
+            raise UndecodableMessageException(
+                f"the value has {len(message.value)} bytes, but MAX_MESSAGE_BYTES allows {self._max_bytes}"
+            )
+        return message.value
+
+    def _decoder(self, message: Message, envelope: Envelope, value: bytes) -> Decoder:
+        content_type = envelope.content_type or _told_by_bytes(message, value)
+        decoder = self._decoders.get(content_type)
+        if decoder is None:
+            raise InvalidMessageException(
+                f"content-type {content_type!r} is not understood; send one of {', '.join(sorted(self._decoders))}"
+            )
+        return decoder
+
+    def _type_name(self, message: Message, envelope: Envelope, from_value: str | None) -> str:
+        name = envelope.type or from_value or self._topic_types.get(message.topic)
+        if name is None:
+            unread = " (the ce_type header was there, but is not UTF-8)" if "ce_type" in envelope.ignored else ""
+            raise UnknownMessageTypeException(
+                f"nothing says which command this is{unread}; send the header ce_type, "
+                'or the value {"type": "<name>", "data": {...}}'
+            )
+        return name
+
+
+def _told_by_bytes(message: Message, value: bytes) -> str:
+    """Return the media type of a value that declares none: Confluent's framing begins with a zero byte, JSON never."""
+    framed = value[:1] == bytes([_CONFLUENT_MAGIC])
+    return AVRO if framed or any(name == _SCHEMA_ID_HEADER for name, _ in message.headers) else JSON
+
+
+def _context(delivery: Delivery) -> DefaultExecutionContext:
+    """Return the context of a delivery; identity is left out, for plain headers prove none."""
+    message, envelope = delivery.message, delivery.envelope
+    return DefaultExecutionContext(
+        request_id=envelope.id,
+        source=envelope.source or message.topic,
+        properties={
+            "message.topic": message.topic,
+            "message.partition": message.partition,
+            "message.offset": message.offset,
+            "message.attempt": delivery.attempt,
+        },
+    )

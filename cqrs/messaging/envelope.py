@@ -1,0 +1,156 @@
+"""The CloudEvents envelope in Kafka record headers: read from every record, written on every event.
+
+Source: CloudEvents 1.0.2, Kafka protocol binding, binary content mode.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cqrs.messaging.message import Headers, Message
+
+ID = "ce_id"
+TYPE = "ce_type"
+SOURCE = "ce_source"
+TIME = "ce_time"
+SUBJECT = "ce_subject"
+SPEC_VERSION = "ce_specversion"
+PARTITION_KEY = "ce_partitionkey"
+CORRELATION_ID = "ce_correlationid"
+CAUSATION_ID = "ce_causationid"
+DATA_SCHEMA = "ce_dataschema"
+CONTENT_TYPE = "content-type"
+
+_ALIASES = {
+    "x-correlation-id": CORRELATION_ID,
+    "correlation-id": CORRELATION_ID,
+    "correlation_id": CORRELATION_ID,
+    "kafka_correlationid": CORRELATION_ID,
+}
+_KNOWN = frozenset(
+    {
+        ID,
+        TYPE,
+        SOURCE,
+        TIME,
+        SUBJECT,
+        SPEC_VERSION,
+        PARTITION_KEY,
+        CORRELATION_ID,
+        CAUSATION_ID,
+        DATA_SCHEMA,
+        CONTENT_TYPE,
+    }
+)
+_DECISIVE = (ID, TYPE, CONTENT_TYPE)
+_DERIVED_IDS = uuid.UUID("6f0f5b58-3c0c-5a53-9b53-0d6c3d6f7c11")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Hold what the headers of one record say of it.
+
+    Attributes:
+        id: The message id: `ce_id`, or one derived from topic, partition and offset, the same at every redelivery.
+        correlation_id: The inherited correlation id, or the message's own id when it is the root.
+        type: The declared type, or None.
+        content_type: The media type in lower case without parameters, or None.
+        source: Who sent it, or None.
+        subject: The id of the aggregate it is about, or None.
+        causation_id: The id of the message that caused it, or None.
+        time: When it was made, in UTC; the record's own timestamp when the header is absent or unreadable.
+        ignored: The names of our headers whose value could not be read.
+        conflict: What the headers contradict each other about, as a sentence, or None.
+    """
+
+    id: str
+    correlation_id: str
+    type: str | None
+    content_type: str | None
+    source: str | None
+    subject: str | None
+    causation_id: str | None
+    time: datetime
+    ignored: tuple[str, ...] = ()
+    conflict: str | None = None
+
+
+def read_envelope(message: Message) -> Envelope:
+    """Read the envelope of `message`; never fails, whatever the bytes.
+
+    Header names count in any case. Of a repeated header the last readable value wins, as Kafka's `lastHeader` has it;
+    a record that declares two different ids, types or content types is marked as contradictory.
+    """
+    values, ignored, conflict = _collect(message.headers)
+    message_id = values.get(ID) or derived_id(message)
+    return Envelope(
+        id=message_id,
+        correlation_id=values.get(CORRELATION_ID) or message_id,
+        type=values.get(TYPE),
+        content_type=_media_type(values.get(CONTENT_TYPE)),
+        source=values.get(SOURCE),
+        subject=values.get(SUBJECT),
+        causation_id=values.get(CAUSATION_ID),
+        time=_time(values.get(TIME), message.timestamp_ms),
+        ignored=ignored,
+        conflict=conflict,
+    )
+
+
+def derived_id(message: Message) -> str:
+    """Return an id for a record that brings none: a uuid5 of its place, so that a redelivery repeats it."""
+    return str(uuid.uuid5(_DERIVED_IDS, message.place))
+
+
+def write_headers(fields: dict[str, str | None]) -> Headers:
+    """Return the record headers of `fields` in their order, leaving out those that are None."""
+    return tuple((name, value.encode()) for name, value in fields.items() if value is not None)
+
+
+def _collect(headers: Headers) -> tuple[dict[str, str], tuple[str, ...], str | None]:
+    values: dict[str, str] = {}
+    ignored: list[str] = []
+    conflict: str | None = None
+    for raw_name, raw_value in headers:
+        lowered = raw_name.lower()
+        name = _ALIASES.get(lowered, lowered)
+        if name not in _KNOWN or (lowered in _ALIASES and name in values):
+            continue
+        value = _text(raw_value)
+        if value is None:
+            ignored.append(name)
+        elif values.get(name, value) != value and name in _DECISIVE:
+            conflict = f"header {name} is given twice, as {values[name]!r} and {value!r}; send it once"
+        else:
+            values[name] = value
+    return values, tuple(ignored), conflict
+
+
+def _text(value: bytes | None) -> str | None:
+    if not value:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _media_type(content_type: str | None) -> str | None:
+    return content_type.partition(";")[0].strip().lower() if content_type else None
+
+
+def _time(text: str | None, timestamp_ms: int) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        moment = None
+    if moment is not None and moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    return _moment(timestamp_ms)
+
+
+def _moment(timestamp_ms: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # the producer may write any 64-bit number
+        return datetime.fromtimestamp(0, UTC)

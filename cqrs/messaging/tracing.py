@@ -1,0 +1,112 @@
+"""The spans of the wire: `process` around what is read, `send` around what is written.
+
+Names and attributes follow OpenTelemetry's messaging conventions for Kafka.
+"""
+
+from collections.abc import Mapping
+
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+from cqrs.messaging.envelope import CORRELATION_ID, ID
+from cqrs.messaging.message import Headers, OutgoingMessage, Receipt
+from cqrs.messaging.ports import Producer
+from cqrs.tracing import attributes
+from cqrs.tracing.correlation import CorrelationContext
+from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
+
+TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
+"""The W3C headers, which are replaced at every hop and never appended."""
+
+
+def trace(tracer: Tracer, group_id: str) -> Middleware:
+    """Open the `process` span of every delivery as a child of the sender's span, under its correlation id."""
+
+    def wrap(handler: DeliveryHandler) -> DeliveryHandler:
+        async def traced(delivery: Delivery) -> Outcome:
+            with (
+                CorrelationContext.scope(correlation_id=delivery.envelope.correlation_id),
+                tracer.span(
+                    f"process {delivery.message.topic}",
+                    kind=SpanKind.CONSUMER,
+                    attributes=_process_attributes(delivery, group_id),
+                    parent=delivery.message.headers,
+                ) as span,
+            ):
+                outcome = await handler(delivery)
+                span.set(attributes.OUTCOME, outcome.name)
+                if outcome.error is not None:
+                    span.fail(outcome.error)
+                return outcome
+
+        return traced
+
+    return wrap
+
+
+class TracedProducer:
+    """Send through another producer, each message in its own `send` span that ends with the acknowledgement."""
+
+    def __init__(self, producer: Producer, tracer: Tracer) -> None:
+        self._producer = producer
+        self._tracer = tracer
+
+    async def send(self, message: OutgoingMessage) -> Receipt:
+        """Send `message` with the span's W3C headers in place of any that it carried; see `Producer.send`."""
+        with self._tracer.span(
+            f"send {message.topic}", kind=SpanKind.PRODUCER, attributes=_send_attributes(message)
+        ) as span:
+            receipt = await self._producer.send(_with_trace(message, self._tracer.inject()))
+            span.set(attributes.MESSAGING_DESTINATION_PARTITION_ID, str(receipt.partition))
+            span.set(attributes.MESSAGING_KAFKA_OFFSET, receipt.offset)
+            return receipt
+
+
+def _with_trace(message: OutgoingMessage, trace_headers: Headers) -> OutgoingMessage:
+    kept = tuple(header for header in message.headers if header[0].lower() not in TRACE_HEADERS)
+    return OutgoingMessage(message.topic, message.key, message.value, kept + trace_headers, message.partition)
+
+
+def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, AttributeValue]:
+    message, envelope = delivery.message, delivery.envelope
+    found: dict[str, AttributeValue] = {
+        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
+        attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_PROCESS,
+        attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_PROCESS,
+        attributes.MESSAGING_DESTINATION_NAME: message.topic,
+        attributes.MESSAGING_DESTINATION_PARTITION_ID: str(message.partition),
+        attributes.MESSAGING_KAFKA_OFFSET: message.offset,
+        attributes.MESSAGING_CONSUMER_GROUP_NAME: group_id,
+        attributes.MESSAGING_MESSAGE_ID: envelope.id,
+        attributes.MESSAGING_MESSAGE_CONVERSATION_ID: envelope.correlation_id,
+    }
+    return found | _body_attributes(message.key, message.value)
+
+
+def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {
+        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
+        attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_SEND,
+        attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_SEND,
+        attributes.MESSAGING_DESTINATION_NAME: message.topic,
+    }
+    named = ((ID, attributes.MESSAGING_MESSAGE_ID), (CORRELATION_ID, attributes.MESSAGING_MESSAGE_CONVERSATION_ID))
+    headers = dict(message.headers)
+    found |= {attribute: value.decode(errors="replace") for name, attribute in named if (value := headers.get(name))}
+    return found | _body_attributes(message.key, message.value)
+
+
+def _body_attributes(key: bytes | None, value: bytes | None) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {}
+    if value is None:
+        found[attributes.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
+    else:
+        found[attributes.MESSAGING_MESSAGE_BODY_SIZE] = len(value)
+    if key is not None and (text := _utf8(key)) is not None:
+        found[attributes.MESSAGING_KAFKA_MESSAGE_KEY] = text
+    return found
+
+
+def _utf8(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
