@@ -7,7 +7,8 @@ ARGS ?=
 ifeq ($(origin PYTHON),file)
 VENV ?= .venv
 else
-VENV ?= .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV_OF_PYTHON := .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV ?= $(VENV_OF_PYTHON)
 endif
 
 BIN := $(VENV)/bin
@@ -85,12 +86,21 @@ $(BIN)/python:
 
 # Only wheels whose hashes are in the lock: nothing is compiled here, and nothing else gets in.
 define install
-@echo 'Installing the locked packages into $(VENV) (once; it takes some seconds)'
+@echo 'Installing the locked packages into $(VENV), once'
 @if command -v uv >/dev/null; then \
 	uv pip install --python $(BIN)/python --require-hashes --only-binary :all: $(1); \
 else \
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: $(1); \
+	{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: $(1) 2>&1 \
+		&& touch $@; } | tee $(VENV)/install.log | $(pip_progress); \
+	test -e $@ || { cat $(VENV)/install.log >&2; exit 1; }; \
 fi
 @touch $@
+endef
+
+define pip_progress
+while read -r line; do case "$$line" in \
+	Collecting*) count=$$(($${count:-0} + 1)); test $$((count % 10)) -ne 0 || echo "  $$count packages fetched";; \
+	Installing*) echo "  $$count packages fetched; unpacking them takes some seconds more";; \
+esac; done
 endef
