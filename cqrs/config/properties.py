@@ -12,37 +12,42 @@ class _Group(BaseModel):
 class CommandProperties(_Group):
     """Hold `cqrs.command.*`."""
 
-    timeout: int = Field(30, gt=0, description="Seconds a command's handler may take when it names no limit of its own")
-    metrics_enabled: bool = Field(True, description="Count and time commands")
-    tracing_enabled: bool = Field(True, description="Open spans for commands and their handlers")
+    timeout: int = Field(
+        default=30, gt=0, description="Seconds a command's handler may take when it names no limit of its own"
+    )
+    metrics_enabled: bool = Field(default=True, description="Count and time commands")
+    tracing_enabled: bool = Field(default=True, description="Open spans for commands and their handlers")
     event_publication: Literal["strict", "lenient"] = Field(
-        "strict", description="strict: a failed publication fails the command; lenient: it is logged and the event lost"
+        default="strict",
+        description="strict: a failed publication fails the command; lenient: it is logged and the event lost",
     )
 
 
 class QueryProperties(_Group):
     """Hold `cqrs.query.*`."""
 
-    timeout: int = Field(15, gt=0, description="Seconds a query's handler may take when it names no limit of its own")
-    caching_enabled: bool = Field(True, description="Keep the results of cacheable queries")
+    timeout: int = Field(
+        default=15, gt=0, description="Seconds a query's handler may take when it names no limit of its own"
+    )
+    caching_enabled: bool = Field(default=True, description="Keep the results of cacheable queries")
     cache_ttl: int = Field(
         900, ge=0, description="Seconds a result is kept when its handler names no time; 0: not kept"
     )
-    metrics_enabled: bool = Field(True, description="Count and time queries")
-    tracing_enabled: bool = Field(True, description="Open spans for queries and their handlers")
+    metrics_enabled: bool = Field(default=True, description="Count and time queries")
+    tracing_enabled: bool = Field(default=True, description="Open spans for queries and their handlers")
 
 
 class CustomAuthorizationProperties(_Group):
     """Hold `cqrs.authorization.custom.*`."""
 
-    enabled: bool = Field(True, description="Ask the authorization hooks of commands and queries")
-    timeout_ms: int = Field(5000, gt=0, description="Milliseconds a hook may take; a later answer is a denial")
+    enabled: bool = Field(default=True, description="Ask the authorization hooks of commands and queries")
+    timeout_ms: int = Field(default=5000, gt=0, description="Milliseconds a hook may take; a later answer is a denial")
 
 
 class AuthorizationProperties(_Group):
     """Hold `cqrs.authorization.*`."""
 
-    enabled: bool = Field(True, description="Authorize commands and queries; false lets all of them pass")
+    enabled: bool = Field(default=True, description="Authorize commands and queries; false lets all of them pass")
     custom: CustomAuthorizationProperties = CustomAuthorizationProperties()
 
 
@@ -53,7 +58,7 @@ class CqrsProperties(_Group):
     key is an error.
     """
 
-    enabled: bool = Field(True, description="Wire the buses into the container")
+    enabled: bool = Field(default=True, description="Wire the buses into the container")
     command: CommandProperties = CommandProperties()
     query: QueryProperties = QueryProperties()
     authorization: AuthorizationProperties = AuthorizationProperties()
