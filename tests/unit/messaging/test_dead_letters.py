@@ -1,0 +1,176 @@
+"""Dead letters carry Spring's headers byte for byte; key, value and other headers stay as they were."""
+
+import pytest
+
+from cqrs.exceptions import (
+    CommandProcessingException,
+    DependencyUnavailableException,
+    UndecodableMessageException,
+    UnpublishableEventException,
+)
+from cqrs.messaging.dead_letters import DeadLetters, dead_letter, describe, root_cause
+from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
+from cqrs.messaging.envelope import read_envelope
+from cqrs.messaging.message import Message, OutgoingMessage
+from cqrs.testing.memory import MemoryBroker, MemoryProducer
+
+TOPICS = {"orders.commands": 3, "orders.commands-dlt": 3}
+
+
+def record(*headers: tuple[str, bytes | None]) -> Message:
+    return Message("orders.commands", 2, 258, b"o-1", b"\x00\xffraw", headers, 1_700_000_000_123, 0)
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    try:
+        raise error from cause
+    except Exception as caught:
+        return caught
+
+
+async def put(message: Message, error: Exception) -> Message:
+    broker = MemoryBroker(TOPICS)
+    await DeadLetters(MemoryProducer(broker), "orders").put(message, error)
+    (letter,) = broker.messages("orders.commands-dlt")
+    return letter
+
+
+@pytest.mark.asyncio
+async def test_the_headers_are_springs_byte_for_byte() -> None:
+    letter = await put(record(("a", b"1"), ("a", None)), raised(RuntimeError("outer"), ValueError("inner")))
+
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value, letter.partition) == (b"o-1", b"\x00\xffraw", 2)
+    assert letter.headers[:2] == (("a", b"1"), ("a", None))
+    assert headers["kafka_dlt-original-topic"] == b"orders.commands"
+    assert headers["kafka_dlt-original-partition"] == b"\x00\x00\x00\x02"
+    assert headers["kafka_dlt-original-offset"] == b"\x00\x00\x00\x00\x00\x00\x01\x02"
+    assert headers["kafka_dlt-original-timestamp"] == (1_700_000_000_123).to_bytes(8, "big")
+    assert headers["kafka_dlt-original-timestamp-type"] == b"CreateTime"
+    assert headers["kafka_dlt-original-consumer-group"] == b"orders"
+    assert headers["kafka_dlt-exception-fqcn"] == b"builtins.RuntimeError"
+    assert headers["kafka_dlt-exception-cause-fqcn"] == b"builtins.ValueError"
+    assert headers["kafka_dlt-exception-message"] == b"outer"
+    assert b"test_dead_letters.py" in (headers["kafka_dlt-exception-stacktrace"] or b"")
+
+
+@pytest.mark.asyncio
+async def test_a_second_failure_keeps_the_first_origin_and_replaces_the_cause() -> None:
+    first = await put(record(), raised(ValueError("first")))
+    again = Message("orders.commands", 0, 9, first.key, first.value, first.headers)
+
+    second = await put(again, raised(KeyError("second")))
+
+    names = [name for name, _ in second.headers]
+    assert len(names) == len(set(names)), "headers are replaced, never repeated"
+    headers = dict(second.headers)
+    assert headers["kafka_dlt-original-offset"] == (258).to_bytes(8, "big")
+    assert headers["kafka_dlt-exception-fqcn"] == b"builtins.KeyError"
+
+
+def test_the_stack_trace_is_cut_at_8_kib_and_stays_utf8() -> None:
+    described = describe(raised(ValueError("ü" * 20_000)))
+
+    assert len(described["kafka_dlt-exception-stacktrace"]) <= 8 * 1024
+    assert described["kafka_dlt-exception-stacktrace"].decode()
+    assert len(described["kafka_dlt-exception-message"]) <= 2 * 1024
+
+
+def test_an_error_whose_text_cannot_be_made_is_still_described() -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    described = describe(raised(Broken()))
+
+    assert b"Broken" in described["kafka_dlt-exception-message"]
+    assert b"Broken" in described["kafka_dlt-exception-fqcn"]
+
+
+def test_lone_surrogates_in_an_error_do_no_harm() -> None:
+    assert describe(raised(ValueError("\ud800")))["kafka_dlt-exception-message"] == b"?"
+
+
+def test_the_root_cause_is_the_end_of_the_chain_even_of_a_loop() -> None:
+    a, b = ValueError("a"), ValueError("b")
+    a.__cause__, b.__cause__ = b, a
+
+    assert root_cause(a) is b
+
+
+def test_an_error_without_a_cause_names_none() -> None:
+    assert "kafka_dlt-exception-cause-fqcn" not in describe(raised(ValueError("alone")))
+
+
+async def settle(error: Exception, producer: MemoryProducer) -> Outcome:
+    async def handler(_: Delivery) -> Outcome:
+        raise error
+
+    message = record(("ce_id", b"m-1"))
+    handle = dead_letter(DeadLetters(producer, "orders"))(handler)
+    return await handle(Delivery(message, read_envelope(message)))
+
+
+@pytest.mark.asyncio
+async def test_what_can_never_succeed_is_settled_as_a_dead_letter() -> None:
+    broker = MemoryBroker(TOPICS)
+    error = UndecodableMessageException("no")
+
+    outcome = await settle(error, MemoryProducer(broker))
+
+    assert outcome == Outcome("orders.commands-dlt", error)
+    assert len(broker.messages("orders.commands-dlt")) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_a_later_try_may_cure_is_not_put_aside() -> None:
+    broker = MemoryBroker(TOPICS)
+    away = DependencyUnavailableException("database", "refused")
+    error = CommandProcessingException("failed", cause=away)
+
+    with pytest.raises(CommandProcessingException):
+        await settle(error, MemoryProducer(broker))
+
+    assert broker.messages("orders.commands-dlt") == []
+
+
+@pytest.mark.asyncio
+async def test_a_letter_that_is_not_acknowledged_settles_nothing() -> None:
+    producer = MemoryProducer(MemoryBroker(TOPICS))
+    producer.failures.append(DependencyUnavailableException("kafka", "away"))
+
+    with pytest.raises(DependencyUnavailableException):
+        await settle(ValueError("x"), producer)
+
+
+@pytest.mark.asyncio
+async def test_a_letter_that_is_too_large_is_sent_with_a_shorter_cause() -> None:
+    broker = MemoryBroker(TOPICS)
+    producer = MemoryProducer(broker)
+    producer.failures.append(UnpublishableEventException("too large"))
+
+    await DeadLetters(producer, "orders").put(record(), raised(ValueError("x" * 1000)))
+
+    (letter,) = broker.messages("orders.commands-dlt")
+    headers = dict(letter.headers)
+    assert "kafka_dlt-exception-stacktrace" not in headers
+    assert headers["kafka_dlt-exception-message"] == b"x" * 200
+    assert headers["kafka_dlt-original-topic"] == b"orders.commands"
+
+
+@pytest.mark.asyncio
+async def test_a_handled_delivery_passes_untouched() -> None:
+    async def handler(_: Delivery) -> Outcome:
+        return HANDLED
+
+    broker = MemoryBroker(TOPICS)
+    message = record()
+    handle = dead_letter(DeadLetters(MemoryProducer(broker), "orders"))(handler)
+
+    assert await handle(Delivery(message, read_envelope(message))) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_the_memory_broker_refuses_an_unknown_topic() -> None:
+    with pytest.raises(UnpublishableEventException, match="create it"):
+        await MemoryBroker({}).append(OutgoingMessage("nowhere", None, b""))
