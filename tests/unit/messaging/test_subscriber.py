@@ -1,7 +1,7 @@
 """A record is settled before its offset moves, whatever raises, is away, is revoked or is stopped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -48,8 +48,7 @@ class Recorder:
 def subscriber(
     consumer: MemoryConsumer, handle: DeliveryHandler, clock: Callable[[], float] | None = None
 ) -> Subscriber:
-    backoff = Backoff(0.001, 0.001)
-    return Subscriber(consumer, handle, backoff=backoff, commit_seconds=0.0, **({"clock": clock} if clock else {}))
+    return Subscriber(consumer, handle, backoff=Backoff(0.001, 0.001), commit_seconds=0.0)
 
 
 @asynccontextmanager

@@ -1,0 +1,53 @@
+"""What delivery counts and times; names follow OpenTelemetry's messaging conventions where it has one."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from cqrs.command.metrics import MetricsRegistry
+from cqrs.messaging.dead_letters import root_cause
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+
+CONSUMED = "messaging_client_consumed_messages_total"
+PROCESS_DURATION = "messaging_process_duration_seconds"
+DEAD_LETTERS = "messaging_dead_letters_total"
+HELD = "messaging_held_deliveries_total"
+IGNORED_HEADERS = "messaging_ignored_headers_total"
+
+METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled or dead_lettered."),
+    PROCESS_DURATION: (("topic", "outcome"), "Seconds from taking a record in hand to its durable outcome."),
+    DEAD_LETTERS: (("topic", "error"), "Records put aside, by the class of the root cause."),
+    HELD: (("topic", "error"), "Tries that settled nothing; the record is held and tried again."),
+    IGNORED_HEADERS: (("header",), "Envelope headers whose value could not be read."),
+}
+"""Every metric of delivery: its label names in order, and its description."""
+
+
+def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_counter) -> Middleware:
+    """Count and time every delivery."""
+
+    def wrap(handler: DeliveryHandler) -> DeliveryHandler:
+        async def measured(delivery: Delivery) -> Outcome:
+            begun = clock()
+            try:
+                outcome = await handler(delivery)
+            except Exception as error:
+                metrics.increment(HELD, {"topic": delivery.message.topic, "error": type(root_cause(error)).__name__})
+                raise
+            _count(metrics, delivery, outcome, clock() - begun)
+            return outcome
+
+        return measured
+
+    return wrap
+
+
+def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
+    labels = {"topic": delivery.message.topic, "outcome": outcome.name}
+    metrics.increment(CONSUMED, labels)
+    metrics.observe(PROCESS_DURATION, seconds, labels)
+    for header in delivery.envelope.ignored:
+        metrics.increment(IGNORED_HEADERS, {"header": header})
+    if outcome.error is not None:
+        cause = type(root_cause(outcome.error)).__name__
+        metrics.increment(DEAD_LETTERS, {"topic": delivery.message.topic, "error": cause})
