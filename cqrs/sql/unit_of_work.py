@@ -1,0 +1,186 @@
+"""The unit of work on SQLAlchemy: one session, one transaction, of one task."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.exc import PendingRollbackError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from cqrs.exceptions import ConfigurationException, CqrsException, DependencyUnavailableException
+from cqrs.sql.engine import is_tuned
+from cqrs.sql.failures import READ_ONLY_OPTION, connecting, lost_connection, place_of
+
+
+class UnitOfWorkException(CqrsException):
+    """Report a session asked for where there is none, or by a task that it does not belong to."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """Be one open transaction."""
+
+    session: AsyncSession
+    connection: AsyncConnection
+    owner: asyncio.Task[object] | None
+    closed: bool = False
+
+
+class SqlUnitOfWork:
+    """Run each command in a transaction of its own.
+
+    A session belongs to the task that opened it. A task spawned inside (`asyncio.gather`, `create_task`, and on
+    Python 3.11 also `asyncio.wait_for`) inherits the context but not the session, because a database connection
+    carries one conversation at a time: there, `session` and `begin()` raise, and `reading()` opens a session of
+    its own, which does not see what is not yet committed. Once the unit of work is closed, such a task is as free
+    as any other.
+
+    On SQLite, which has one writer, units of work of this object wait for each other in order of arrival.
+
+    Args:
+        engine: Made by `cqrs.sql.engine.create_engine`.
+        writer_timeout: Seconds that a unit of work waits for its turn on SQLite.
+
+    Raises:
+        ConfigurationException: the engine was made otherwise, so that its transactions and errors are not ours.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, writer_timeout: float = 30.0) -> None:
+        if not is_tuned(engine):
+            raise ConfigurationException(
+                [
+                    "SqlUnitOfWork needs an engine from cqrs.sql.engine.create_engine(url): another one does not begin "
+                    "SQLite's transactions as it must, nor say when the database is away."
+                ]
+            )
+        self._engine = engine
+        self._readers = engine.execution_options(**_reading_options(engine))
+        self._place = place_of(engine.url)
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._writer_timeout = writer_timeout
+        # Of the object, not of the module: two databases have two open units. The object lives as long as the process.
+        self._current: ContextVar[_Work | None] = ContextVar("cqrs_sql_work", default=None)
+
+    @property
+    def session(self) -> AsyncSession:
+        """Return the session of the unit of work that this task has open.
+
+        Raises:
+            UnitOfWorkException: none is open, or it belongs to another task.
+        """
+        work = self._open_work()
+        if work is None:
+            raise UnitOfWorkException(
+                "No unit of work is open. The command bus opens one for each command; elsewhere write "
+                "`async with unit_of_work.begin():`, or `async with unit_of_work.reading() as session:` for a query."
+            )
+        return self._own(work).session
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[None]:
+        """Open a transaction, or a savepoint in the one that is open: left well it commits, else it rolls back.
+
+        Raises:
+            DependencyUnavailableException: the database cannot be reached, went away meanwhile, or asks for the
+                transaction to be run again.
+            UnitOfWorkException: another task has a unit of work open, and this one was spawned inside it.
+        """
+        work = self._open_work()
+        async with self._transaction() if work is None else self._savepoint(self._own(work)):
+            yield
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Give this task's open session, or a short one that can only read and sees one moment of the database.
+
+        Raises:
+            DependencyUnavailableException: the database cannot be reached.
+        """
+        work = self._open_work()
+        if work is not None and work.owner is asyncio.current_task():
+            yield work.session
+            return
+        async with AsyncSession(self._readers) as session:
+            await self._connect(session)
+            yield session
+
+    async def check(self) -> None:
+        """Ask the database for an answer, for a readiness probe.
+
+        Raises:
+            DependencyUnavailableException: it gives none.
+        """
+        async with self.reading() as session:
+            await session.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        async with self._writer(), AsyncSession(self._engine, expire_on_commit=False) as session:
+            work = _Work(session, await self._connect(session), asyncio.current_task())
+            token = self._current.set(work)
+            try:
+                async with self._answering(work):
+                    yield
+            finally:
+                work.closed = True
+                self._current.reset(token)
+            await session.commit()
+
+    @asynccontextmanager
+    async def _savepoint(self, work: _Work) -> AsyncIterator[None]:
+        async with self._answering(work), work.session.begin_nested():
+            yield
+
+    @asynccontextmanager
+    async def _answering(self, work: _Work) -> AsyncIterator[None]:
+        """Answer for a connection lost earlier in the block: SQLAlchemy then only says that a rollback is due."""
+        try:
+            yield
+        except PendingRollbackError as error:
+            if not work.connection.invalidated:
+                raise
+            raise lost_connection(error, self._place) from error
+
+    async def _connect(self, session: AsyncSession) -> AsyncConnection:
+        with connecting(self._place):
+            return await session.connection()
+
+    def _writer(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._turn is None else self._turn_of(self._turn)
+
+    @asynccontextmanager
+    async def _turn_of(self, turn: asyncio.Lock) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._writer_timeout):
+                await turn.acquire()
+        except TimeoutError as error:
+            seconds = f"{self._writer_timeout:g} s"
+            raise DependencyUnavailableException(
+                "database", f"{self._place}: other transactions of this process held the one writer for {seconds}"
+            ) from error
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _open_work(self) -> _Work | None:
+        work = self._current.get()
+        return None if work is None or work.closed else work
+
+    def _own(self, work: _Work) -> _Work:
+        if work.owner is not asyncio.current_task():
+            raise UnitOfWorkException(
+                "The open unit of work belongs to another task, and a session serves one task at a time. Await the "
+                "calls one after the other, limit their time by `async with asyncio.timeout(...)`, which needs no "
+                "task, or start independent work by `create_task(..., context=contextvars.Context())`."
+            )
+        return work
+
+
+def _reading_options(engine: AsyncEngine) -> dict[str, object]:
+    if engine.dialect.name == "postgresql":
+        return {READ_ONLY_OPTION: True, "postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    return {READ_ONLY_OPTION: True}
