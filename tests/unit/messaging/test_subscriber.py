@@ -45,9 +45,7 @@ class Recorder:
             await self._changed.wait_for(lambda: len(self.seen) >= count)
 
 
-def subscriber(
-    consumer: MemoryConsumer, handle: DeliveryHandler, clock: Callable[[], float] | None = None
-) -> Subscriber:
+def subscriber(consumer: MemoryConsumer, handle: DeliveryHandler) -> Subscriber:
     return Subscriber(consumer, handle, backoff=Backoff(0.001, 0.001), commit_seconds=0.0)
 
 
