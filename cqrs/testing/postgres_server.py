@@ -1,0 +1,178 @@
+"""A real PostgreSQL server for tests, from the binaries installed on this machine; no container."""
+
+import getpass
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypedDict
+
+from cqrs.exceptions import CqrsException
+
+_INSTALLED = "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"
+# A test's data need not survive a power failure; without the waits a test takes a fraction of the time.
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_START_SECONDS = 30
+_SUPERUSER = "postgres"
+
+StopMode = Literal["fast", "immediate"]
+"""How a server stops: `fast` rolls back what is open and shuts down in order, `immediate` is a crash."""
+
+
+class PostgresServerException(CqrsException):
+    """Report that the server's binaries are missing or that it did not start, with its own words."""
+
+
+def find_postgres() -> Path | None:
+    """Return the folder with `initdb` and `pg_ctl` of the newest PostgreSQL installed, or None."""
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    folders = [folder for pattern in _INSTALLED for folder in Path("/").glob(pattern.lstrip("/"))]
+    complete = [folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()]
+    return max(complete, key=_version, default=None)
+
+
+class PostgresServer:
+    """Start a PostgreSQL server on a free port of 127.0.0.1, with its data in a temporary folder.
+
+    It may be stopped and started again on the same port, with its data, to see how a service lives through it::
+
+        with PostgresServer() as server:
+            engine = create_engine(server.url())
+            ...
+            server.stop("immediate")     # the database is away
+            server.start()               # and back
+
+    PostgreSQL refuses to run as root; there, it runs as the user `postgres`, else `nobody`.
+
+    Raises:
+        PostgresServerException: no binaries are installed, or the server does not start.
+    """
+
+    def __init__(self, binaries: Path | None = None) -> None:
+        found = binaries or find_postgres()
+        if found is None:
+            raise PostgresServerException(
+                "No PostgreSQL server is installed; on Debian: apt-get install -y postgresql, elsewhere put the folder "
+                "of initdb on the PATH."
+            )
+        self._binaries = found
+        self._user = _unprivileged_user()
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._data = self._folder / "data"
+        self.port = _free_port()
+
+    def start(self) -> None:
+        """Start the server, and return when it answers.
+
+        Raises:
+            PostgresServerException: it does not answer within 30 s; the message ends with its log.
+        """
+        if not self._data.exists():
+            self._initialise()
+        settings = (
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            f"unix_socket_directories={self._folder}",
+            *_FAST,
+        )
+        options = " ".join(f"-c {setting}" for setting in settings)
+        log = str(self._folder / "log")
+        self._run(["pg_ctl", "start", "-w", "-t", str(_START_SECONDS), "-D", str(self._data), "-l", log, "-o", options])
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server, keeping its data; do nothing when it is not running."""
+        if (self._data / "postmaster.pid").exists():
+            self._run(["pg_ctl", "stop", "-w", "-D", str(self._data), "-m", mode])
+
+    def close(self) -> None:
+        """Stop the server and remove its data."""
+        self.stop("immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, database: str = _SUPERUSER, driver: str = "postgresql+asyncpg") -> str:
+        """Return the SQLAlchemy URL of a database on this server; it needs no password."""
+        return f"{driver}://{_SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _initialise(self) -> None:
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        self._run(
+            ["initdb", "-D", str(self._data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"]
+        )
+
+    def _run(self, command: Sequence[str]) -> None:
+        # pg_ctl's child keeps what it inherits open, so output goes to a file: a pipe would never end.
+        said = self._folder / "commands.log"
+        with said.open("wb") as output:
+            done = subprocess.run(  # noqa: S603 - a fixed list of PostgreSQL's own programs, no shell
+                [str(self._binaries / command[0]), *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+                check=False,
+                **_as_user(self._user),
+            )
+        if done.returncode != 0:
+            raise PostgresServerException(
+                f"{command[0]} failed ({done.returncode}): {_tail(said, self._folder / 'log')}"
+            )
+
+
+class _Identity(TypedDict, total=False):
+    user: str
+    group: int
+    extra_groups: list[int]
+
+
+def _as_user(name: str | None) -> _Identity:
+    if name is None:
+        return {}
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", str(folder)))
+
+
+def _unprivileged_user() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in (_SUPERUSER, "nobody"):
+        if name in known:
+            return name
+    raise PostgresServerException(f"PostgreSQL does not run as {getpass.getuser()}, and there is no user nobody.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(*files: Path) -> str:
+    return "\n".join(file.read_text(errors="replace")[-2000:] for file in files if file.exists())

@@ -1,0 +1,96 @@
+"""The values an order can have; each rule answers with what is wrong, or None.
+
+The rules take any object, because a command carries what its sender wrote.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+
+MAX_UNIT_PRICE = Decimal("9999999999.99")
+"""The largest `decimal(12, 2)`, as the schema of an item says."""
+
+MAX_TOTAL = Decimal("999999999999.99")
+"""The largest `decimal(14, 2)`, as the schemas of the events say."""
+
+MAX_QUANTITY = 2**31 - 1
+"""The largest Avro `int`."""
+
+MAX_NAME_LENGTH = 255
+"""Characters in an order's, a customer's or an item's name, so that a database can keep an index of it."""
+
+CENT = Decimal("0.01")
+
+Problem = tuple[str, str]
+"""A field's path and what is wrong with it."""
+
+
+def name_problem(value: object) -> str | None:
+    """Check the name of an order, a customer or an item."""
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    if not value.strip():
+        return "must not be empty"
+    if len(value) > MAX_NAME_LENGTH:
+        return f"must have at most {MAX_NAME_LENGTH} characters, has {len(value)}"
+    return None if value.isprintable() else "must have printable characters only"
+
+
+def text_problem(value: object) -> str | None:
+    """Check free text: it may be empty, and must be text that every database and every reader can keep."""
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        return "must not have null characters or halves of surrogate pairs"
+    return None
+
+
+def currency_problem(value: object) -> str | None:
+    """Check a currency: three letters as in ISO 4217, whether or not the code is in use."""
+    if isinstance(value, str) and len(value) == 3 and all("A" <= letter <= "Z" for letter in value):
+        return None
+    return "must be three capital letters A-Z, such as EUR"
+
+
+def quantity_problem(value: object) -> str | None:
+    """Check how many pieces of an item are ordered."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return f"must be a whole number, not {type(value).__name__}"
+    if value <= 0:
+        return "must be greater than 0"
+    return None if value <= MAX_QUANTITY else f"must be at most {MAX_QUANTITY}"
+
+
+def unit_price_problem(value: object) -> str | None:
+    """Check the price of one piece: an exact amount with at most two decimals."""
+    if not isinstance(value, Decimal):
+        return f"must be a Decimal, not {type(value).__name__}"
+    if not value.is_finite():
+        return "must be a number"
+    if value < 0:
+        return "must be 0 or more"
+    if value > MAX_UNIT_PRICE:
+        return f"must be at most {MAX_UNIT_PRICE}"
+    return None if value == value.quantize(CENT) else "must have at most two decimals"
+
+
+_ITEM_RULES: tuple[tuple[str, Callable[[object], str | None]], ...] = (
+    ("sku", name_problem),
+    ("quantity", quantity_problem),
+    ("unit_price", unit_price_problem),
+)
+
+
+def item_problems(path: str, item: object) -> Iterator[Problem]:
+    """Yield what is wrong with one item; paths begin with `path`."""
+    for field, rule in _ITEM_RULES:
+        problem = rule(getattr(item, field, None))
+        if problem is not None:
+            yield f"{path}.{field}", problem
+
+
+def items_problems(path: str, items: Sequence[object]) -> Iterator[Problem]:
+    """Yield what is wrong with the items of a new order."""
+    if not items:
+        yield path, "must not be empty"
+    for index, item in enumerate(items):
+        yield from item_problems(f"{path}[{index}]", item)
