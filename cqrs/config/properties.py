@@ -31,7 +31,7 @@ class QueryProperties(_Group):
     )
     caching_enabled: bool = Field(default=True, description="Keep the results of cacheable queries")
     cache_ttl: int = Field(
-        900, ge=0, description="Seconds a result is kept when its handler names no time; 0: not kept"
+        default=900, ge=0, description="Seconds a result is kept when its handler names no time; 0: not kept"
     )
     metrics_enabled: bool = Field(default=True, description="Count and time queries")
     tracing_enabled: bool = Field(default=True, description="Open spans for queries and their handlers")

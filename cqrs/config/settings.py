@@ -1,0 +1,175 @@
+"""The settings of a service: one class, one place, one environment name each.
+
+The environment name of a setting is its name in upper case; groups are joined by two underscores, so that
+`cqrs.command.timeout` is `CQRS__COMMAND__TIMEOUT`. What code passes wins over the environment, that over `.env`,
+that over the YAML file (`CONFIG_FILE`, else `service.yaml` in the working directory).
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cqrs.config.problems import settings_problems
+from cqrs.config.properties import CqrsProperties
+from cqrs.config.sources import read_sources
+from cqrs.exceptions import ConfigurationException
+
+_logger = logging.getLogger(__name__)
+
+
+def _service_name(known: dict[str, object]) -> str:
+    return str(known.get("service_name", "service"))
+
+
+class ServiceSettings(BaseSettings):
+    """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
+
+    Making one reads the sources and checks everything.
+
+    Raises:
+        ConfigurationException: every value that is wrong and every name that is unknown, all at once.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    environment_groups: ClassVar[tuple[str, ...]] = (
+        "CQRS__",
+        "KAFKA_",
+        "SCHEMA_REGISTRY_",
+        "DATABASE_",
+        "DELIVERY_",
+        "DEAD_LETTER_",
+        "RETRY_BACKOFF_",
+    )
+    """Prefixes of environment variables under which an unknown name is a mistake."""
+
+    service_name: str = Field(
+        default="service", min_length=1, description="The service's name in traces and logs; OTEL_SERVICE_NAME wins"
+    )
+
+    kafka_bootstrap_servers: str | None = Field(
+        default=None, min_length=1, description="host:port,... of the brokers; not set: the embedded broker"
+    )
+    kafka_group_id: str = Field(default="service", min_length=1, description="The consumer group")
+    kafka_client_id: str = Field(
+        default_factory=_service_name, min_length=1, description="How the brokers' logs name this client"
+    )
+    kafka_session_timeout_ms: PositiveInt = Field(
+        default=10_000, description="Silence, in milliseconds, after which the group takes a member for dead"
+    )
+    kafka_max_poll_records: PositiveInt = Field(default=500, description="Records taken by one poll at most")
+    kafka_request_timeout_ms: PositiveInt = Field(
+        default=30_000, description="Milliseconds a broker may take to answer one request"
+    )
+
+    command_topics: tuple[str, ...] = Field(default=(), description="Topics whose records are commands")
+    topics: dict[str, PositiveInt] = Field(
+        default={},
+        description="Every topic of the service and its partitions: made when embedded, else checked at start",
+    )
+    dead_letter_suffix: str = Field(
+        default="-dlt", min_length=1, description="What is added to a topic's name to name its dead letters' topic"
+    )
+
+    delivery_mode: Literal["at_least_once"] = Field(
+        default="at_least_once", description="The promise: at_least_once loses nothing, repeats carry the same event id"
+    )
+    commit_interval_ms: PositiveInt = Field(default=1_000, description="Milliseconds between commits of offsets")
+    max_message_bytes: PositiveInt = Field(
+        default=1_048_576, description="A larger record goes to the dead letters without being decoded, in bytes"
+    )
+    retry_backoff_min_ms: PositiveInt = Field(
+        default=100, description="Milliseconds before a held record runs again for the first time"
+    )
+    retry_backoff_max_ms: PositiveInt = Field(
+        default=30_000, description="Milliseconds between later runs of a held record at most"
+    )
+    shutdown_timeout_seconds: float = Field(
+        default=25.0, gt=0, description="Seconds that finishing work in hand may take after SIGTERM"
+    )
+
+    schema_registry_url: str | None = Field(
+        default=None, min_length=1, description="URL of the schema registry; not set: the file registry"
+    )
+    schemas_path: Path = Field(default=Path("schemas"), description="Directory of the service's own .avsc files")
+    state_path: Path = Field(
+        default=Path(".local"), description="Directory of the SQLite file and the file registry, when these are used"
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL with an async driver; not set: SQLite under state_path"
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least severe level that is logged"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, else json"
+    )
+
+    cqrs: CqrsProperties = CqrsProperties()
+
+    @field_validator("command_topics", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _partitions(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            return json.loads(value)
+        pairs = (part.partition("=") for part in value.split(",") if part.strip())
+        return {topic.strip(): partitions.strip() for topic, _, partitions in pairs}
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _backoff_in_order(self) -> Self:
+        if self.retry_backoff_min_ms > self.retry_backoff_max_ms:
+            raise ValueError(
+                f"RETRY_BACKOFF_MIN_MS ({self.retry_backoff_min_ms}) is above RETRY_BACKOFF_MAX_MS "
+                f"({self.retry_backoff_max_ms}); make it the smaller one."
+            )
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, values: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as refused:
+            readings = read_sources(cls, cls.environment_groups)
+            # `from None`: pydantic's own text repeats the input, secrets included.
+            raise ConfigurationException(settings_problems(cls, refused, readings)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read code, environment, `.env` and YAML, in this order of importance."""
+        readings = read_sources(settings_cls, cls.environment_groups)
+        if readings.foreign:
+            _logger.warning("No setting of this service, so ignored: %s", ", ".join(readings.foreign))
+        return (init_settings, *(InitSettingsSource(settings_cls, values) for values in readings.in_order()))
