@@ -22,7 +22,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers coverage lint style types imports lock
+.PHONY: help setup demo run test test-servers coverage lint style types imports docs lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -59,6 +59,9 @@ types: $(DEVELOPMENT) ## check types (mypy --strict, basedpyright)
 
 imports: $(DEVELOPMENT) ## check which room may import which (import-linter)
 	@$(BIN)/lint-imports
+
+docs: $(DEVELOPMENT) ## write the settings table of README.md again
+	@$(BIN)/python -m tests.docs.settings_table
 
 lock: ## write both locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH; to get it: python3 -m pip install uv' >&2; exit 1; }
