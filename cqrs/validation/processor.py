@@ -42,7 +42,8 @@ class AutoValidationProcessor:
 
 
 def _structural_errors(model: BaseModel, prefix: tuple[str, ...]) -> Iterator[ValidationError]:
-    fields = {**model.__dict__, **(model.model_extra or {})}
+    held = model.__dict__
+    fields = {name: held[name] for name in type(model).model_fields if name in held} | (model.model_extra or {})
     try:
         _revalidate(model, fields)
     except PydanticValidationError as refused:
