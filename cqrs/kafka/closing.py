@@ -1,0 +1,61 @@
+# ruff: noqa: SLF001 - aiokafka has no public way to end a client whose brokers are away
+"""Close aiokafka's clients for good, also when their brokers are away.
+
+`stop()` of either client waits for answers and, with the brokers away, for ever; cut short it leaves tasks and sockets
+behind. These functions end what aiokafka started, through the same attributes that its own `stop()` uses.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Iterable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 2.0
+_COORDINATOR_TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+
+
+async def abandon_producer(producer: AIOKafkaProducer) -> None:
+    """Fail what `producer` has not delivered, end its tasks and close its connections; harmless after its stop."""
+    sender = producer._sender
+    if sender.sender_task is not None:
+        # It would fail everything once more, and raises when there is no transaction.
+        sender.sender_task.remove_done_callback(sender._fail_all)
+    producer._message_accumulator.fail_all(KafkaTimeoutError("the producer was closed before an acknowledgement came"))
+    await _end([sender.sender_task])
+    await _briefly(producer.client.close())
+    await _briefly(producer.stop())
+
+
+async def abandon_consumer(consumer: AIOKafkaConsumer) -> None:
+    """End the tasks of `consumer` and close its connections, without a commit or a word to the group."""
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    tasks = [getattr(coordinator, name, None) for name in _COORDINATOR_TASKS]
+    if fetcher is not None:
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+    await _end(tasks)
+    await _briefly(consumer._client.close())
+    consumer._coordinator = None  # its stop() would speak to the group again
+    consumer._fetcher = None
+    await _briefly(consumer.stop())
+
+
+async def _end(tasks: Iterable[asyncio.Task[None] | None]) -> None:
+    alive = [task for task in tasks if task is not None and not task.done()]
+    for task in alive:
+        task.cancel()
+    if alive:
+        await asyncio.wait(alive, timeout=_PATIENCE_SECONDS)
+    for task in alive:
+        if task.done() and not task.cancelled() and task.exception():
+            _log.debug("A Kafka client's task ended with %r", task.exception())
+
+
+async def _briefly(closing: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await closing

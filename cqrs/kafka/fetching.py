@@ -1,0 +1,184 @@
+"""Fetch with aiokafka without its stumbling over a record.
+
+aiokafka unpacks fetched bytes inside `getmany()`. When one record cannot be unpacked (a header's name that is not UTF-8,
+a damaged batch) that call raises, for ever, and what it had taken from other partitions meanwhile is lost to the caller.
+Here the batch in question is read again by `cqrs.kafka.batches`; what even that cannot read comes out as one record
+that holds the batch's bytes. Only the two places where aiokafka builds these objects see other classes than its own;
+nothing is changed for other users of aiokafka in the process.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType, MethodType
+from typing import TypeVar, cast
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from cqrs.exceptions import ConfigurationException
+from cqrs.kafka import batches
+
+_log = logging.getLogger(__name__)
+
+UNREADABLE_HEADER = "cqrs-unreadable-batch"
+"""The header of a record that stands for a batch which cannot be read; its value is the batch, as fetched."""
+
+_CONTROL_MASK = 0x20
+_DAMAGED_FETCHES = 3
+
+Record = ConsumerRecord[bytes, bytes]
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def rebound(function: F, **names: object) -> F:
+    """Return a copy of `function` that finds other objects under some of its global names.
+
+    Raises:
+        ConfigurationException: it does not use one of the names: another version of its library.
+    """
+    original = cast(FunctionType, function)
+    unused = sorted(set(names) - set(original.__code__.co_names))
+    if unused:
+        raise ConfigurationException(
+            [
+                f"{original.__module__}.{original.__qualname__} does not use {', '.join(unused)}; "
+                "install a version of aiokafka within the range that pyproject.toml names."
+            ]
+        )
+    copy = FunctionType(
+        original.__code__,
+        {**original.__globals__, **names},
+        original.__name__,
+        original.__defaults__,
+        original.__closure__,
+    )
+    copy.__kwdefaults__ = original.__kwdefaults__
+    return cast(F, copy)
+
+
+class TolerantConsumer(AIOKafkaConsumer):
+    """Be aiokafka's consumer, over a fetcher that no record can stop."""
+
+    _fetcher: "_TolerantFetcher | None"
+
+    async def start(self) -> None:
+        """Connect, join the group and wait for the first assignment."""
+        await rebound(AIOKafkaConsumer.start, Fetcher=_TolerantFetcher)(self)
+
+    @property
+    def silence_seconds(self) -> float:
+        """Return how long no fetch has been answered."""
+        return 0.0 if self._fetcher is None else time.monotonic() - self._fetcher.answered_at
+
+    @property
+    def is_broken(self) -> bool:
+        """Say whether the fetching itself has ended, which aiokafka does not tell."""
+        return self._fetcher is not None and bool(self._fetcher.error_future.done())
+
+
+class _TolerantFetcher(Fetcher):
+    """Build the records of a fetch from the classes below."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        self.answered_at = time.monotonic()
+        self._damaged: dict[tuple[TopicPartition, int], int] = {}
+        process = rebound(
+            Fetcher._proc_fetch_request,  # noqa: SLF001
+            MemoryRecords=self._fetched,
+            PartitionRecords=partial(_TolerantRecords, self._damaged),
+        )
+        self._proc_fetch_request = MethodType(process, self)
+        super().__init__(*args, **options)
+
+    def _fetched(self, data: bytes) -> "_RecordSet":
+        self.answered_at = time.monotonic()
+        return _RecordSet(data)
+
+
+class _RecordSet:
+    """Be aiokafka's `MemoryRecords` that remembers its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._records = MemoryRecords(data)
+        self.has_next = self._records.has_next
+        self.next_batch = self._records.next_batch
+
+    def size_in_bytes(self) -> int:
+        """Return 0: otherwise aiokafka steps over the offset at which it got less than one whole batch."""
+        return 0
+
+
+class _TolerantRecords(PartitionRecords):
+    """Unpack the batches of one fetch of one partition, each in any case."""
+
+    def __init__(self, damaged: dict[tuple[TopicPartition, int], int], *args: object) -> None:
+        self._damaged = damaged
+        super().__init__(*args)
+
+    def _unpack_records(self) -> Iterator[Record]:
+        while True:
+            try:
+                yield from super()._unpack_records()
+            except Exception as error:  # noqa: BLE001 - whatever unpacking raises, the bytes are read again
+                yield from self._unpack_again(error)
+            else:
+                return
+
+    def _unpack_again(self, error: Exception) -> Iterator[Record]:
+        """Read the batch at the position, and leave what follows it to aiokafka again."""
+        batch, rest = self._batch_at_position()
+        self._records = _RecordSet(rest)
+        if not batches.is_intact(batch):
+            yield from self._damaged_batch(batch, rest, error)
+            return
+        header = batches.read_header(batch)
+        if header.attributes & _CONTROL_MASK:
+            self._aborted_producers.discard(header.producer_id)
+            self.next_fetch_offset = header.next_offset
+        else:
+            yield from self._intact_batch(batch, header, error)
+
+    def _intact_batch(self, batch: bytes, header: batches.BatchHeader, error: Exception) -> Iterator[Record]:
+        try:
+            for record in batches.read_records(self._tp, batch):
+                if record.offset >= self.next_fetch_offset:
+                    self.next_fetch_offset = record.offset + 1
+                    yield record
+        except batches.MalformedBatchException as malformed:
+            yield self._unreadable(batch, header.next_offset, f"{malformed} (aiokafka: {error!r})")
+        self.next_fetch_offset = header.next_offset
+
+    def _damaged_batch(self, batch: bytes, rest: bytes, error: Exception) -> Iterator[Record]:
+        """Have it fetched again; when it stays as it is, give it out as one record and go on behind it."""
+        place = (self._tp, self.next_fetch_offset)
+        self._damaged[place] = self._damaged.get(place, 0) + 1
+        if self._damaged[place] < _DAMAGED_FETCHES:
+            self._records = _RecordSet(b"")
+            return
+        del self._damaged[place]
+        next_offset = max(self.next_fetch_offset + 1, batches.first_offset(rest))
+        yield self._unreadable(batch, next_offset, f"its checksum is wrong (aiokafka: {error!r})")
+
+    def _batch_at_position(self) -> tuple[bytes, bytes]:
+        data = self._records.data
+        end = 0
+        for batch in batches.split(data):
+            end += len(batch)
+            if not batches.is_intact(batch) or batches.read_header(batch).next_offset > self.next_fetch_offset:
+                return batch, data[end:]
+        raise batches.MalformedBatchException(f"no batch holds offset {self.next_fetch_offset} of {self._tp}")
+
+    def _unreadable(self, batch: bytes, next_offset: int, reason: str) -> Record:
+        """Stand in for the batch; the position moves first, because aiokafka reads it between two records."""
+        offset, self.next_fetch_offset = self.next_fetch_offset, next_offset
+        _log.error("Batch at %s[%d]@%d cannot be read: %s", self._tp.topic, self._tp.partition, offset, reason)
+        headers = ((UNREADABLE_HEADER, reason.encode("utf-8", "replace")),)
+        stamp = int(time.time() * 1000)
+        return ConsumerRecord(
+            self._tp.topic, self._tp.partition, offset, stamp, 0, None, batch, None, -1, len(batch), headers
+        )

@@ -1,0 +1,269 @@
+"""Send messages with aiokafka, so that every one ends as acknowledged or as an error."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTimestampError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+)
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.structs import RecordMetadata
+
+from cqrs.exceptions import UnpublishableEventException
+from cqrs.kafka.batches import SingleRecordBatch
+from cqrs.kafka.closing import abandon_producer
+from cqrs.kafka.failures import kafka_failures
+from cqrs.messaging.message import OutgoingMessage, Receipt
+
+_log = logging.getLogger(__name__)
+
+_REFUSALS = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    InvalidTopicError,
+    InvalidTimestampError,
+    PolicyViolationError,
+    UnsupportedForMessageFormatError,
+    # What aiokafka makes of the codes it does not know, INVALID_RECORD (87) among them: final, as for Java's producer.
+    UnknownError,
+)
+_choose_partition = DefaultPartitioner()
+
+
+@dataclass(slots=True)
+class _Line:
+    """Hold one client and how many sends are using it."""
+
+    producer: AIOKafkaProducer
+    users: int = 0
+    retired: bool = False
+
+
+class KafkaProducer:
+    """Be the `Producer` port on aiokafka: acks=all, idempotent, each send awaited with a deadline.
+
+    The client inside is made by the first `start` or `send`, one however many call at once. One on which a send timed
+    out or failed is let go when its other sends have ended, and the next send makes another: a message that was given
+    up is not sent behind the caller's back, and a fenced or dead client is not used again.
+
+    Args:
+        bootstrap_servers: `host:port`, comma-separated.
+        client_id: The name the brokers see.
+        send_timeout_seconds: How long a message may take from `send` to its acknowledgement.
+        request_timeout_seconds: How long one request may take; a lost one is repeated within the send's time.
+        stop_timeout_seconds: How long `stop` waits for messages on their way.
+        max_message_bytes: The largest message that is offered to the broker.
+        compression: "gzip", "snappy", "lz4", "zstd" or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap_servers: str,
+        client_id: str = "cqrs",
+        send_timeout_seconds: float = 30.0,
+        request_timeout_seconds: float = 10.0,
+        stop_timeout_seconds: float = 10.0,
+        max_message_bytes: int = 1_048_576,
+        compression: str | None = None,
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._client_id = client_id
+        self._send_timeout = send_timeout_seconds
+        self._request_timeout_ms = int(request_timeout_seconds * 1000)
+        self._stop_timeout = stop_timeout_seconds
+        self._max_message_bytes = max_message_bytes
+        self._compression = compression
+        self._line: _Line | None = None
+        self._opening = asyncio.Lock()
+        self._closings: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect; harmless when it is connected.
+
+        Raises:
+            DependencyUnavailableException: the broker did not answer in time.
+        """
+        with kafka_failures(f"connecting to {self._bootstrap_servers}"):
+            await self._open(self._deadline())
+
+    async def stop(self) -> None:
+        """Wait for what is on its way, at most `stop_timeout_seconds`, and disconnect; harmless when called again."""
+        async with self._opening:
+            line, self._line = self._line, None
+        if line is not None:
+            await self._finish(line.producer)
+        await asyncio.gather(*self._closings)
+
+    async def send(self, message: OutgoingMessage) -> Receipt:
+        """Send `message` and return once the broker has acknowledged it (acks=all).
+
+        Raises:
+            DependencyUnavailableException: no acknowledgement came in time; the message may or may not be stored.
+            UnpublishableEventException: the broker refuses this message for what it is: too large, no such topic or
+                partition, against a policy.
+        """
+        deadline = self._deadline()
+        with kafka_failures(f"sending to {message.topic}"):
+            if _needs_own_batch(message):
+                return await self._send_alone(message, deadline)
+            try:
+                return await self._send_batched(message, deadline)
+            except _REFUSALS:
+                # The broker refuses whole batches; alone, the message is judged for itself.
+                return await self._send_alone(message, deadline)
+
+    async def topics(self) -> Mapping[str, int]:
+        """Return the number of partitions of each topic there is; none is created by asking.
+
+        Raises:
+            DependencyUnavailableException: the broker did not answer in time.
+        """
+        with kafka_failures("asking for the topics"):
+            async with self._using(self._deadline()) as producer:
+                metadata = await producer.client.fetch_all_metadata()
+        names = sorted(metadata.topics(exclude_internal_topics=False))
+        return {name: len(metadata.partitions_for_topic(name) or ()) for name in names}
+
+    async def _send_batched(self, message: OutgoingMessage, deadline: float) -> Receipt:
+        async with self._using(deadline) as producer:
+            await _require_place(producer, message)
+            return _receipt(await (await _enqueue(producer, message)))
+
+    async def _send_alone(self, message: OutgoingMessage, deadline: float) -> Receipt:
+        batch = self._own_batch(message)
+        try:
+            async with self._using(deadline) as producer:
+                await _require_place(producer, message)
+                partition = _partition(producer, message)
+                acknowledged = await producer.send_batch(batch, message.topic, partition=partition)
+                return _receipt(await acknowledged)
+        except _REFUSALS as error:
+            raise _unpublishable(message, f"the broker refuses it: {error}") from error
+
+    def _own_batch(self, message: OutgoingMessage) -> SingleRecordBatch:
+        try:
+            batch = SingleRecordBatch(message)
+        except UnicodeEncodeError as error:
+            raise _unpublishable(message, f"a header's name cannot be written: {error}") from error
+        if batch.size() > self._max_message_bytes:
+            raise _unpublishable(message, f"{batch.size()} bytes are more than max_message_bytes")
+        return batch
+
+    @asynccontextmanager
+    async def _using(self, deadline: float) -> AsyncIterator[AIOKafkaProducer]:
+        """Lend the client until the deadline; one that fails while lent is let go."""
+        line = await self._open(deadline)
+        line.users += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                yield line.producer
+        except (KafkaError, OSError):
+            line.retired = True
+            if self._line is line:
+                self._line = None
+            raise
+        finally:
+            line.users -= 1
+            if line.retired and not line.users:
+                self._let_go(line)
+
+    async def _open(self, deadline: float) -> _Line:
+        async with asyncio.timeout_at(deadline), self._opening:
+            if self._line is None:
+                self._line = _Line(await self._connect())
+            return self._line
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id=self._client_id,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=self._request_timeout_ms,
+            max_request_size=self._max_message_bytes,
+            compression_type=self._compression,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await abandon_producer(producer)
+            raise
+        return producer
+
+    async def _finish(self, producer: AIOKafkaProducer) -> None:
+        try:
+            async with asyncio.timeout(self._stop_timeout):
+                await producer.stop()
+        except TimeoutError:
+            _log.warning("Kafka did not acknowledge all messages within %g s of the stop", self._stop_timeout)
+        finally:
+            await abandon_producer(producer)
+
+    def _let_go(self, line: _Line) -> None:
+        closing = asyncio.create_task(abandon_producer(line.producer))
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._send_timeout
+
+
+async def _enqueue(producer: AIOKafkaProducer, message: OutgoingMessage) -> Awaitable[RecordMetadata]:
+    try:
+        return await producer.send(
+            message.topic, message.value, message.key, message.partition, headers=list(message.headers)
+        )
+    except (MessageSizeTooLargeError, TypeError, ValueError) as error:
+        raise _unpublishable(message, f"it cannot be written: {error}") from error
+
+
+async def _require_place(producer: AIOKafkaProducer, message: OutgoingMessage) -> None:
+    """Refuse what has nowhere to go: aiokafka would wait for it, and asking by name may create the topic."""
+    if producer.client.cluster.partitions_for_topic(message.topic) is None:
+        everything = await producer.client.fetch_all_metadata()
+        if not everything.partitions_for_topic(message.topic):
+            raise _unpublishable(message, "there is no such topic, or it may not be seen; create it, or allow it")
+    partitions = await producer.partitions_for(message.topic)
+    if message.partition is not None and message.partition not in partitions:
+        raise _unpublishable(message, f"the topic has {len(partitions)} partitions, none numbered {message.partition}")
+
+
+def _partition(producer: AIOKafkaProducer, message: OutgoingMessage) -> int:
+    """Choose as aiokafka does for its own batches."""
+    if message.partition is not None:
+        return message.partition
+    cluster = producer.client.cluster
+    known = sorted(cluster.partitions_for_topic(message.topic) or ())
+    available = sorted(cluster.available_partitions_for_topic(message.topic) or ())
+    return int(_choose_partition(message.key, known, available))
+
+
+def _needs_own_batch(message: OutgoingMessage) -> bool:
+    """Say whether aiokafka's own batches cannot hold the message."""
+    if message.key is None and message.value is None:
+        return True
+    return any(not name.isascii() and _has_surrogates(name) for name, _ in message.headers)
+
+
+def _has_surrogates(name: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _receipt(stored: RecordMetadata) -> Receipt:
+    return Receipt(stored.topic, stored.partition, stored.offset)
+
+
+def _unpublishable(message: OutgoingMessage, reason: str) -> UnpublishableEventException:
+    return UnpublishableEventException(f"The message for {message.topic} cannot be published: {reason}.")
