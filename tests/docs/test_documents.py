@@ -12,7 +12,7 @@ ROOMS = "cqrs|service|schemas|tests|docs"
 NAMED_PATH = re.compile(rf"(?<![\w./-])((?:{ROOMS}|\.ci)/[\w./*-]*[\w*/])(?:::(\w+))?")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-RECIPE = re.compile(r"(?:^|[`\s])make ((?:[A-Z]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
+RECIPE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
 
 # Written so that this file does not match its own patterns.
 HOSTS = r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|maven[.]org|maven[.]apache[.]org|proxy[.]golang[.]org|crates[.]io"
