@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -147,7 +147,7 @@ def _read_record(partition: TopicPartition, header: BatchHeader, reader: "_Reade
         None,
         -1 if key is None else len(key),
         -1 if value is None else len(value),
-        headers,
+        cast("tuple[tuple[str, bytes], ...]", headers),  # Kafka allows null, which that annotation forgets
     )
 
 
@@ -190,7 +190,7 @@ class _Reader:
         return None if size == -1 else self.take(size)
 
 
-class SingleRecordBatch(BatchBuilder):
+class SingleRecordBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped
     """Be a batch of exactly one record, with what aiokafka's own builder refuses.
 
     That is: no key and no value, and header names that hold lone surrogates in place of bytes that are not UTF-8.
@@ -209,6 +209,7 @@ class SingleRecordBatch(BatchBuilder):
         self._producer = (-1, -1, -1)
         self._relative_offset = 1
         self._closed = True
+        self._buffer: bytearray | None = None
 
     def size(self) -> int:
         """Return the size of the batch in bytes."""
@@ -217,10 +218,10 @@ class SingleRecordBatch(BatchBuilder):
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def _build(self) -> bytearray:
         if self._buffer is None:
             stamps = (self._timestamp, self._timestamp, *self._producer)
-            self._buffer = encode_batch(self._record, *stamps)
+            self._buffer = bytearray(encode_batch(self._record, *stamps))
         return self._buffer
 
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import TopicPartition as KafkaPartition
@@ -74,22 +75,23 @@ class KafkaConsumer:
         self._stop_timeout = stop_timeout_seconds
         self._silence = silence_seconds
         self._rejoin = rejoin_seconds
-        self._options: dict[str, object] = {
-            "bootstrap_servers": bootstrap_servers,
-            "client_id": client_id,
-            "group_id": group_id,
-            "max_poll_records": max_poll_records,
-            "fetch_max_wait_ms": int(fetch_max_wait_seconds * 1000),
-            "max_partition_fetch_bytes": max_partition_fetch_bytes,
-            "request_timeout_ms": int(request_timeout_seconds * 1000),
-            "session_timeout_ms": int(session_timeout_seconds * 1000),
-            "heartbeat_interval_ms": int(session_timeout_seconds * 1000 / 3),
-            "rebalance_timeout_ms": int(rebalance_timeout_seconds * 1000),
-            "max_poll_interval_ms": _NEVER_MS,
-            "auto_offset_reset": "earliest",
-            "enable_auto_commit": False,
-            "isolation_level": "read_committed",
-        }
+        self._new_client = partial(
+            TolerantConsumer,
+            bootstrap_servers=bootstrap_servers,
+            client_id=client_id,
+            group_id=group_id,
+            max_poll_records=max_poll_records,
+            fetch_max_wait_ms=_ms(fetch_max_wait_seconds),
+            max_partition_fetch_bytes=max_partition_fetch_bytes,
+            request_timeout_ms=_ms(request_timeout_seconds),
+            session_timeout_ms=_ms(session_timeout_seconds),
+            heartbeat_interval_ms=_ms(session_timeout_seconds / 3),
+            rebalance_timeout_ms=_ms(rebalance_timeout_seconds),
+            max_poll_interval_ms=_NEVER_MS,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
         self._listener: RebalanceListener | None = None
         self._line: _Line | None = None
 
@@ -130,9 +132,9 @@ class KafkaConsumer:
         """
         assigned = frozenset(map(ours, self._line.client.assignment())) if self._line else frozenset()
         owned = {theirs(partition): offset for partition, offset in offsets.items() if partition in assigned}
-        lost = offsets.keys() - assigned
+        lost = set(offsets) - assigned
         if self._line is not None and owned and not await self._commit(self._line.client, owned):
-            lost = offsets.keys()
+            lost = set(offsets)
         if lost:
             places = ", ".join(sorted(f"{partition.topic}[{partition.partition}]" for partition in lost))
             _log.warning("Group %s took %s away from this member: not committed", self._group_id, places)
@@ -163,7 +165,7 @@ class KafkaConsumer:
         return await self._join(self._listener)
 
     async def _join(self, listener: RebalanceListener) -> "_Line":
-        line = _Line(TolerantConsumer(**self._options), Membership(listener))
+        line = _Line(self._new_client(), Membership(listener))
         line.client.subscribe(topics=self._topics, listener=line.membership)
         try:
             with kafka_failures(f"joining {self._where}"):
@@ -221,6 +223,10 @@ class _Line:
 
     client: TolerantConsumer
     membership: Membership
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 async def _poll(line: _Line, timeout_seconds: float) -> Sequence[Message]:

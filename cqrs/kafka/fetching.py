@@ -1,18 +1,18 @@
 """Fetch with aiokafka without its stumbling over a record.
 
-aiokafka unpacks fetched bytes inside `getmany()`. When one record cannot be unpacked (a header's name that is not UTF-8,
-a damaged batch) that call raises, for ever, and what it had taken from other partitions meanwhile is lost to the caller.
-Here the batch in question is read again by `cqrs.kafka.batches`; what even that cannot read comes out as one record
-that holds the batch's bytes. Only the two places where aiokafka builds these objects see other classes than its own;
-nothing is changed for other users of aiokafka in the process.
+aiokafka unpacks fetched bytes inside `getmany()`. When one record cannot be unpacked (a header's name that is not
+UTF-8, a damaged batch) that call raises, for ever, and what it had taken from other partitions meanwhile is lost to
+the caller. Here the batch in question is read again by `cqrs.kafka.batches`; what even that cannot read comes out as
+one record that holds the batch's bytes. Only the two places where aiokafka builds these objects see other classes than
+its own; nothing is changed for other users of aiokafka in the process.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from types import FunctionType, MethodType
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
@@ -30,7 +30,8 @@ UNREADABLE_HEADER = "cqrs-unreadable-batch"
 _CONTROL_MASK = 0x20
 _DAMAGED_FETCHES = 3
 
-Record = ConsumerRecord[bytes, bytes]
+Record: TypeAlias = ConsumerRecord[bytes, bytes]
+Records: TypeAlias = Generator[Record, None, None]
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -60,7 +61,7 @@ def rebound(function: F, **names: object) -> F:
     return cast(F, copy)
 
 
-class TolerantConsumer(AIOKafkaConsumer):
+class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """Be aiokafka's consumer, over a fetcher that no record can stop."""
 
     _fetcher: "_TolerantFetcher | None"
@@ -80,7 +81,7 @@ class TolerantConsumer(AIOKafkaConsumer):
         return self._fetcher is not None and bool(self._fetcher.error_future.done())
 
 
-class _TolerantFetcher(Fetcher):
+class _TolerantFetcher(Fetcher):  # type: ignore[misc]
     """Build the records of a fetch from the classes below."""
 
     def __init__(self, *args: object, **options: object) -> None:
@@ -113,14 +114,14 @@ class _RecordSet:
         return 0
 
 
-class _TolerantRecords(PartitionRecords):
+class _TolerantRecords(PartitionRecords):  # type: ignore[misc]
     """Unpack the batches of one fetch of one partition, each in any case."""
 
     def __init__(self, damaged: dict[tuple[TopicPartition, int], int], *args: object) -> None:
         self._damaged = damaged
         super().__init__(*args)
 
-    def _unpack_records(self) -> Iterator[Record]:
+    def _unpack_records(self) -> Records:
         while True:
             try:
                 yield from super()._unpack_records()
@@ -129,7 +130,7 @@ class _TolerantRecords(PartitionRecords):
             else:
                 return
 
-    def _unpack_again(self, error: Exception) -> Iterator[Record]:
+    def _unpack_again(self, error: Exception) -> Records:
         """Read the batch at the position, and leave what follows it to aiokafka again."""
         batch, rest = self._batch_at_position()
         self._records = _RecordSet(rest)
@@ -143,7 +144,7 @@ class _TolerantRecords(PartitionRecords):
         else:
             yield from self._intact_batch(batch, header, error)
 
-    def _intact_batch(self, batch: bytes, header: batches.BatchHeader, error: Exception) -> Iterator[Record]:
+    def _intact_batch(self, batch: bytes, header: batches.BatchHeader, error: Exception) -> Records:
         try:
             for record in batches.read_records(self._tp, batch):
                 if record.offset >= self.next_fetch_offset:
@@ -153,7 +154,7 @@ class _TolerantRecords(PartitionRecords):
             yield self._unreadable(batch, header.next_offset, f"{malformed} (aiokafka: {error!r})")
         self.next_fetch_offset = header.next_offset
 
-    def _damaged_batch(self, batch: bytes, rest: bytes, error: Exception) -> Iterator[Record]:
+    def _damaged_batch(self, batch: bytes, rest: bytes, error: Exception) -> Records:
         """Have it fetched again; when it stays as it is, give it out as one record and go on behind it."""
         place = (self._tp, self.next_fetch_offset)
         self._damaged[place] = self._damaged.get(place, 0) + 1

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 FetchedRecords = Mapping[KafkaPartition, Sequence[ConsumerRecord[bytes, bytes]]]
 
 
-class Membership(ConsumerRebalanceListener):
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Bridge aiokafka's rebalances to a `RebalanceListener`, and hold records back until it knows their partitions.
 
     aiokafka fetches from new partitions while the listener is still being told of them. Records wait here meanwhile;
@@ -54,11 +54,16 @@ class Membership(ConsumerRebalanceListener):
         held, self._held = self._held, ()
         return held
 
-    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
+    # aiokafka awaits what these return; only its abstract class says None.
+    async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, revoked: Iterable[KafkaPartition]
+    ) -> None:
         """Drop what is held and tell the listener."""
         await self.end()
 
-    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
+    async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assigned: Iterable[KafkaPartition]
+    ) -> None:
         """Tell the listener, then let records pass."""
         self._partitions = frozenset(ours(partition) for partition in assigned)
         try:

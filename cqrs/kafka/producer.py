@@ -222,11 +222,12 @@ class KafkaProducer:
 
 async def _enqueue(producer: AIOKafkaProducer, message: OutgoingMessage) -> Awaitable[RecordMetadata]:
     try:
-        return await producer.send(
+        acknowledged: Awaitable[RecordMetadata] = await producer.send(
             message.topic, message.value, message.key, message.partition, headers=list(message.headers)
         )
     except (MessageSizeTooLargeError, TypeError, ValueError) as error:
         raise _unpublishable(message, f"it cannot be written: {error}") from error
+    return acknowledged
 
 
 async def _require_place(producer: AIOKafkaProducer, message: OutgoingMessage) -> None:
