@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-UNTRACKED = re.compile(r"(^|/)(\.(venv.*|local|git|\w+_cache|hypothesis)|__pycache__|dist|[\w-]+\.egg-info)(/|$)")
+UNTRACKED = re.compile(
+    r"(^|/)(\.(venv.*|local|git|env|\w+_cache|hypothesis|coverage.*)|__pycache__|dist|[\w-]+\.egg-info)(/|$)"
+)
 ROOMS = "cqrs|service|schemas|tests|docs"
 NAMED_PATH = re.compile(rf"(?<![\w./-])((?:{ROOMS}|\.ci)/[\w./*-]*[\w*/])(?:::(\w+))?")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -15,7 +17,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 RECIPE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
 
 # Written so that this file does not match its own patterns.
-HOSTS = r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|maven[.]org|maven[.]apache[.]org|proxy[.]golang[.]org|crates[.]io"
+HOSTS = r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|repo1?[.]maven[.](?:apache[.])?org|proxy[.]golang[.]org|crates[.]io"
 MACHINE_PATHS = r"(?<![\w./-])/(?:root|home|work|workspace|Users|opt/wheels|mnt)/\w"
 MACHINE = re.compile(f"{HOSTS}|{MACHINE_PATHS}")
 
