@@ -20,9 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cqrs.container import service
 from cqrs.sql.columns import UtcDateTime
 from cqrs.sql.unit_of_work import SqlUnitOfWork
-from service.application.orders import OrderChangedException
+from service.application.orders import OrderChangedException, Orders
 from service.domain.errors import OrderExistsException, OrderNotFoundException
 from service.domain.item import OrderItem
 from service.domain.order import Order
@@ -63,6 +64,7 @@ _INSERT_OR_IGNORE = {
 }
 
 
+@service(provides=Orders)
 class SqlOrders:
     """Keep orders in the database of the unit of work that the command runs in."""
 

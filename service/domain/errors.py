@@ -22,7 +22,7 @@ class InvalidOrderException(OrderException):
     """Report values that no order can have, all at once.
 
     Attributes:
-        problems: Pairs of the field's path, such as `items[0].quantity`, and what is wrong with it.
+        problems: Pairs of the field's path, such as `items.0.quantity`, and what is wrong with it.
     """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:

@@ -13,16 +13,7 @@ from service.domain.errors import (
 )
 from service.domain.events import ItemAdded, OrderCancelled, OrderCreated
 from service.domain.item import OrderItem
-from service.domain.rules import (
-    CENT,
-    MAX_TOTAL,
-    Problem,
-    currency_problem,
-    item_problems,
-    items_problems,
-    name_problem,
-    text_problem,
-)
+from service.domain.rules import CENT, MAX_TOTAL, Problem, item_problems, new_order_problems, reason_problems
 
 ADMINISTRATOR = "admin"
 """Who may cancel every order."""
@@ -87,7 +78,7 @@ class Order:
             OrderAlreadyCancelledException: the order takes no change.
             OrderTotalTooLargeException: the sum would not fit 14 digits.
         """
-        _refuse(list(item_problems("item", item)))
+        _refuse(item_problems("item", item))
         self._refuse_when_cancelled()
         added = item.in_cents()
         order = replace(self, items=(*self.items, added), version=self.version + 1)
@@ -101,8 +92,7 @@ class Order:
             NotOrderOwnerException: somebody else asks; nothing of the order's state is told.
             OrderAlreadyCancelledException: it is cancelled.
         """
-        problem = text_problem(reason)
-        _refuse([("reason", problem)] if problem else [])
+        _refuse(reason_problems(reason))
         if requested_by not in {self.customer_id, ADMINISTRATOR}:
             raise NotOrderOwnerException(self.order_id, requested_by)
         self._refuse_when_cancelled()
@@ -113,18 +103,6 @@ class Order:
     def _refuse_when_cancelled(self) -> None:
         if self.is_cancelled:
             raise OrderAlreadyCancelledException(self.order_id)
-
-
-def new_order_problems(
-    order_id: object, customer_id: object, items: Sequence[object], currency: object
-) -> list[Problem]:
-    """List what is wrong with the values of a new order; nothing when an order can have them."""
-    checked = (
-        ("order_id", name_problem(order_id)),
-        ("customer_id", name_problem(customer_id)),
-        ("currency", currency_problem(currency)),
-    )
-    return [(field, problem) for field, problem in checked if problem] + list(items_problems("items", items))
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

@@ -3,7 +3,7 @@
 The rules take any object, because a command carries what its sender wrote.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 MAX_UNIT_PRICE = Decimal("9999999999.99")
@@ -21,7 +21,10 @@ MAX_NAME_LENGTH = 255
 CENT = Decimal("0.01")
 
 Problem = tuple[str, str]
-"""A field's path and what is wrong with it."""
+"""A field's path, nested ones joined by dots, and what is wrong with it."""
+
+Rule = Callable[[object], str | None]
+"""Answer with what is wrong with a value, or None."""
 
 
 def name_problem(value: object) -> str | None:
@@ -73,24 +76,46 @@ def unit_price_problem(value: object) -> str | None:
     return None if value == value.quantize(CENT) else "must have at most two decimals"
 
 
-_ITEM_RULES: tuple[tuple[str, Callable[[object], str | None]], ...] = (
+_ITEM_RULES: tuple[tuple[str, Rule], ...] = (
     ("sku", name_problem),
     ("quantity", quantity_problem),
     ("unit_price", unit_price_problem),
 )
 
 
-def item_problems(path: str, item: object) -> Iterator[Problem]:
-    """Yield what is wrong with one item; paths begin with `path`."""
-    for field, rule in _ITEM_RULES:
-        problem = rule(getattr(item, field, None))
-        if problem is not None:
-            yield f"{path}.{field}", problem
+def order_id_problems(order_id: object) -> list[Problem]:
+    """List what is wrong with an order's id."""
+    return _field_problems(("order_id", name_problem, order_id))
 
 
-def items_problems(path: str, items: Sequence[object]) -> Iterator[Problem]:
-    """Yield what is wrong with the items of a new order."""
-    if not items:
-        yield path, "must not be empty"
-    for index, item in enumerate(items):
-        yield from item_problems(f"{path}[{index}]", item)
+def customer_id_problems(customer_id: object) -> list[Problem]:
+    """List what is wrong with a customer's id."""
+    return _field_problems(("customer_id", name_problem, customer_id))
+
+
+def reason_problems(reason: object) -> list[Problem]:
+    """List what is wrong with the reason of a cancellation."""
+    return _field_problems(("reason", text_problem, reason))
+
+
+def item_problems(path: str, item: object) -> list[Problem]:
+    """List what is wrong with one item; paths begin with `path`."""
+    return _field_problems(*((f"{path}.{field}", rule, getattr(item, field, None)) for field, rule in _ITEM_RULES))
+
+
+def new_order_problems(
+    order_id: object, customer_id: object, items: Sequence[object], currency: object
+) -> list[Problem]:
+    """List what is wrong with the values of a new order."""
+    return [
+        *order_id_problems(order_id),
+        *customer_id_problems(customer_id),
+        *([] if items else [("items", "must not be empty")]),
+        *(problem for index, item in enumerate(items) for problem in item_problems(f"items.{index}", item)),
+        *_field_problems(("currency", currency_problem, currency)),
+    ]
+
+
+def _field_problems(*fields: tuple[str, Rule, object]) -> list[Problem]:
+    found = ((path, rule(value)) for path, rule, value in fields)
+    return [(path, problem) for path, problem in found if problem is not None]

@@ -96,9 +96,9 @@ def test_every_wrong_value_of_a_new_order_is_named() -> None:
     assert caught.value.problems == (
         ("order_id", "must not be empty"),
         ("customer_id", "must have printable characters only"),
+        ("items.0.quantity", "must be greater than 0"),
+        ("items.1.unit_price", "must be 0 or more"),
         ("currency", "must be three capital letters A-Z, such as EUR"),
-        ("items[0].quantity", "must be greater than 0"),
-        ("items[1].unit_price", "must be 0 or more"),
     )
     assert str(caught.value).startswith("order_id: must not be empty; customer_id: ")
 

@@ -13,8 +13,8 @@ from service.domain.rules import (
     MAX_UNIT_PRICE,
     currency_problem,
     item_problems,
-    items_problems,
     name_problem,
+    new_order_problems,
     quantity_problem,
     text_problem,
     unit_price_problem,
@@ -29,7 +29,7 @@ ANYTHING = st.one_of(
 def test_no_value_makes_a_rule_raise(value: object) -> None:
     for rule in (name_problem, text_problem, currency_problem, quantity_problem, unit_price_problem):
         assert rule(value) is None or isinstance(rule(value), str)
-    assert len(list(item_problems("item", value))) == 3
+    assert len(item_problems("item", value)) == 3
 
 
 @pytest.mark.parametrize("value", ["o-1", "Ä 1", "订单", "x" * 255])
@@ -112,9 +112,12 @@ def test_prices_that_do_not(value: object, problem: str) -> None:
 def test_paths_lead_to_the_field() -> None:
     good, bad = OrderItem("A", 1, Decimal(1)), OrderItem("", 0, Decimal(-1))
 
-    assert [path for path, _ in items_problems("items", [good, bad])] == [
-        "items[1].sku",
-        "items[1].quantity",
-        "items[1].unit_price",
+    assert [path for path, _ in new_order_problems("o-1", "", [good, bad], "")] == [
+        "customer_id",
+        "items.1.sku",
+        "items.1.quantity",
+        "items.1.unit_price",
+        "currency",
     ]
-    assert list(items_problems("items", [])) == [("items", "must not be empty")]
+    assert new_order_problems("o-1", "c-1", [], "EUR") == [("items", "must not be empty")]
+    assert new_order_problems("o-1", "c-1", [good], "EUR") == []
