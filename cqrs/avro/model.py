@@ -1,21 +1,20 @@
 """A schema as a graph of nodes, names resolved: what bounds, resolution, fitting and comparison all look at."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastavro.schema import SchemaParseException, UnknownType, parse_schema
+from fastavro.types import Schema
 
+from cqrs.messaging.schemas import canonical_schema
 from cqrs.serialization.json import parse_json
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_SCHEMA_JSON_DEPTH = 200
 NAMED = frozenset({"record", "enum", "fixed"})
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
-
-ParsedSchema = Mapping[str, object] | Sequence[object] | str
-"""What fastavro makes of a schema, and takes."""
 
 _BAD_SCHEMA = (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError, IndexError)
 
@@ -84,13 +83,13 @@ class AvroSchema:
     """Hold one schema in the three forms that are needed.
 
     Attributes:
-        text: Its JSON text, as the registry keeps it.
+        text: Its JSON text in the one spelling that equal schemas share.
         parsed: What fastavro reads and writes with.
         root: Its graph.
     """
 
     text: str
-    parsed: ParsedSchema
+    parsed: Schema
     root: Node
 
     @property
@@ -110,7 +109,7 @@ def parse(text: str) -> AvroSchema:
     parse_json(text.encode(), max_depth=MAX_SCHEMA_JSON_DEPTH)  # refuses what the lenient parser below lets pass
     try:
         parsed = parse_schema(json.loads(text))
-        return AvroSchema(text, parsed, graph(parsed))
+        return AvroSchema(canonical_schema(text), parsed, graph(parsed))
     except _BAD_SCHEMA as error:
         raise ValueError(f"it is not an Avro schema: {type(error).__name__}: {str(error)[:500]}") from error
 

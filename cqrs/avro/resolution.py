@@ -21,18 +21,21 @@ _POINTS_IN_TIME = {"timestamp-millis", "timestamp-micros"}
 
 def mismatches(writer: Node, reader: Node) -> list[tuple[str, str]]:
     """Return why `reader` cannot read everything that `writer` writes, as (path, sentence); empty when it can."""
-    return list(_Resolution().compare(writer, reader))
+    return _Resolution().compare(writer, reader)
 
 
 class _Resolution:
     def __init__(self) -> None:
-        self._seen: set[tuple[int, int]] = set()
+        self._known: dict[tuple[int, int], list[tuple[str, str]]] = {}
 
-    def compare(self, writer: Node, reader: Node) -> Iterator[tuple[str, str]]:
+    def compare(self, writer: Node, reader: Node) -> list[tuple[str, str]]:
         key = (id(writer), id(reader))
-        if key in self._seen:  # a recursive schema: what holds above holds here
-            return
-        self._seen.add(key)
+        if key not in self._known:
+            self._known[key] = []  # inside a recursive schema, what holds further up holds here
+            self._known[key] = list(self._compare(writer, reader))
+        return self._known[key]
+
+    def _compare(self, writer: Node, reader: Node) -> Iterator[tuple[str, str]]:
         if writer.kind == "union":
             for branch in writer.branches:
                 yield from self.compare(branch, reader)
@@ -44,7 +47,7 @@ class _Resolution:
             yield "", f"{writer.label} cannot be read as {reader.label}"
 
     def _any_branch(self, writer: Node, reader: Node) -> Iterator[tuple[str, str]]:
-        refusals = [list(_Resolution().compare(writer, branch)) for branch in reader.branches]
+        refusals = [self.compare(writer, branch) for branch in reader.branches]
         if all(refusals):
             closest = min(refusals, key=len)
             yield "", f"{writer.label} cannot be read as any of {reader.label}"

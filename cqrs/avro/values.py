@@ -43,7 +43,7 @@ def _decimal_check(node: Node) -> Check:
 
 
 def _record_check(fields: tuple[FieldNode, ...]) -> Check | None:
-    checks = [(field.name, check) for field in fields if (check := value_check(field.node)) is not None]
+    checks = [(field.name, found) for field in fields if (found := value_check(field.node)) is not None]
     if not checks:
         return None
 
