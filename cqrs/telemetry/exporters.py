@@ -6,6 +6,7 @@ at start instead of a warning.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -106,7 +107,7 @@ def _exporter_names() -> list[str]:
 
 def _processor(name: str, exported: Exported) -> tuple[SpanProcessor, StoppableExporter]:
     if name == "console":
-        exporter = StoppableExporter(ConsoleSpanExporter(), exported)
+        exporter = StoppableExporter(ConsoleSpanExporter(out=sys.stdout), exported)
         return SimpleSpanProcessor(exporter), exporter
     exporter = StoppableExporter(_otlp_exporter(), exported)
     return BatchSpanProcessor(exporter), exporter

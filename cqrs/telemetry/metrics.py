@@ -1,0 +1,166 @@
+"""The MetricsRegistry port on prometheus_client."""
+
+import logging
+import platform
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry import trace
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from cqrs.command import metrics as bus
+from cqrs.messaging import metrics as delivery
+from cqrs.telemetry.text import encodable
+
+IGNORED_TRACE_HEADERS: Final = "cqrs_trace_ignored_headers_total"
+EXPORTED_SPANS: Final = "cqrs_trace_exported_spans_total"
+
+MetricTable = Mapping[str, tuple[tuple[str, ...], str]]
+"""Metrics by name: their label names in order, and their description."""
+
+METRICS: MetricTable = {
+    IGNORED_TRACE_HEADERS: (
+        ("header", "reason"),
+        "W3C headers of records that were not used: null, not_utf8, malformed or repeated.",
+    ),
+    EXPORTED_SPANS: (("outcome",), "Spans handed to the trace exporter, by outcome: taken or refused."),
+}
+"""Every metric of the telemetry itself: its label names in order, and its description."""
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0)
+"""Upper bounds in seconds: those of OpenTelemetry's messaging conventions, with finer and coarser ends."""
+
+PLAIN_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+OTHER: Final = "other"
+"""The value of every label of a series past the limit."""
+
+Labels = tuple[str, ...]
+
+_log = logging.getLogger(__name__)
+
+
+class _Series:
+    """Find the series of one metric by its label values, and keep their number bounded."""
+
+    def __init__(self, name: str, label_names: Labels, limit: int) -> None:
+        self.name = name
+        self._label_names = label_names
+        self._limit = limit
+        self._known: set[Labels] = set()
+
+    def values(self, labels: Mapping[str, str]) -> Labels:
+        """Return the label values in order; past the limit those of the one series for all others."""
+        try:
+            found = tuple(labels[name] for name in self._label_names)
+        except KeyError as error:
+            raise ValueError(f"{self.name} needs the labels {self._label_names}, and got {sorted(labels)}.") from error
+        if found in self._known:
+            return found
+        return self._admit(tuple(map(encodable, found)))
+
+    def _admit(self, found: Labels) -> Labels:
+        if found not in self._known and len(self._known) >= self._limit:
+            _log.debug("%s has %d series already; %s is counted as other.", self.name, self._limit, found)
+            return (OTHER,) * len(found)
+        self._known.add(found)
+        return found
+
+
+class PrometheusMetrics:
+    """Keep the counters and histograms of a service in a registry of its own, and render them.
+
+    Created-timestamps of prometheus_client are switched off for the process: they double every series.
+
+    Args:
+        service: The service's name, for `cqrs_build_info`.
+        version: The service's version, for `cqrs_build_info`.
+        tables: Further metrics beside those of the buses, of delivery and of the telemetry itself.
+        max_series: How many label combinations one metric may have; further ones are counted under `other`.
+    """
+
+    def __init__(self, service: str, version: str, *, tables: tuple[MetricTable, ...] = (), max_series: int = 1_000):
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._counters: dict[str, tuple[_Series, Counter]] = {}
+        self._histograms: dict[str, tuple[_Series, Histogram]] = {}
+        for table in (bus.METRICS, delivery.METRICS, METRICS, *tables):
+            for name, (label_names, description) in table.items():
+                self._declare(name, label_names, description, max_series)
+        build = {"service": service, "version": version, "python_version": platform.python_version()}
+        Info("cqrs_build", "What is running.", registry=self.registry).info(build)
+        ProcessCollector(registry=self.registry)
+
+    def increment(self, name: str, labels: Mapping[str, str]) -> None:
+        """Add one to the counter `name`.
+
+        Raises:
+            ValueError: no table declares such a counter, or it has other labels.
+        """
+        self._add(name, 1, labels)
+
+    def observe(self, name: str, seconds: float, labels: Mapping[str, str]) -> None:
+        """Record one duration in the histogram `name`.
+
+        Raises:
+            ValueError: no table declares such a histogram, or it has other labels.
+        """
+        if name not in self._histograms:
+            raise ValueError(_undeclared(name, self._histograms))
+        series, histogram = self._histograms[name]
+        histogram.labels(*series.values(labels)).observe(seconds, _exemplar())
+
+    def count_ignored_header(self, header: str, reason: str) -> None:
+        """Count a W3C header that was not used; pass it to `configure_tracing(ignored_header=...)`."""
+        self._add(IGNORED_TRACE_HEADERS, 1, {"header": header, "reason": reason})
+
+    def count_exported_spans(self, spans: int, taken: bool) -> None:
+        """Count a batch of exported spans; pass it to `configure_tracing(exported=...)`."""
+        self._add(EXPORTED_SPANS, spans, {"outcome": "taken" if taken else "refused"})
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return all metrics as text, and its content type.
+
+        Args:
+            accept: The request's `Accept` header: OpenMetrics, which has exemplars, when it asks for it.
+        """
+        # Not prometheus_client's choose_encoder: it raises for a version that is not a number.
+        if "application/openmetrics-text" in accept.lower():
+            body: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return body, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self.registry), PLAIN_TEXT
+
+    def _add(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
+        if name not in self._counters:
+            raise ValueError(_undeclared(name, self._counters))
+        series, counter = self._counters[name]
+        counter.labels(*series.values(labels)).inc(amount, _exemplar())
+
+    def _declare(self, name: str, label_names: Labels, description: str, limit: int) -> None:
+        series = _Series(name, label_names, limit)
+        if name.endswith("_seconds"):
+            histogram = Histogram(name, description, label_names, registry=self.registry, buckets=BUCKETS)
+            self._histograms[name] = series, histogram
+        else:
+            self._counters[name] = series, Counter(name, description, label_names, registry=self.registry)
+
+
+def _undeclared(name: str, declared: Mapping[str, object]) -> str:
+    return f"{name} is in no table of metrics; declare it in one, or use one of {', '.join(sorted(declared))}."
+
+
+def _exemplar() -> dict[str, str] | None:
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if not (span.is_recording() and context.trace_flags.sampled):
+        return None
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -1,0 +1,18 @@
+import os
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.context import Context, attach, detach
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_outer_span() -> Iterator[None]:
+    token = attach(Context())
+    yield
+    detach(token)
