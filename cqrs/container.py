@@ -13,11 +13,12 @@ from typing import Self, TypeVar, cast, overload
 from dishka import AsyncContainer, Provider, Scope, make_async_container
 from dishka.exception_base import DishkaError
 
+from cqrs.decorators import handler_kind
 from cqrs.exceptions import ConfigurationException
 from cqrs.scanning import scan
 from cqrs.wiring import Bean, Level, Wiring, missing_members, needs_of, result_of, type_name
 
-__all__ = ["Container", "Provider", "Scope", "bean", "is_service", "mark_service", "service"]
+__all__ = ["Container", "Provider", "Scope", "bean", "is_service", "service"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -47,20 +48,15 @@ def service(kind: C | None = None, /, *, provides: type | Sequence[type] = ()) -
     ports = (provides,) if isinstance(provides, type) else tuple(provides)
 
     def mark(marked: C) -> C:
-        mark_service(marked, ports)
+        setattr(marked, _SERVICE, ports)
         return marked
 
     return mark if kind is None else mark(kind)
 
 
-def mark_service(kind: type, provides: Sequence[type] = ()) -> None:
-    """Mark `kind` as `@service` does; ports that an earlier marker named are kept."""
-    setattr(kind, _SERVICE, (*vars(kind).get(_SERVICE, ()), *provides))
-
-
 def is_service(kind: type) -> bool:
-    """Say whether `kind` itself is marked."""
-    return _SERVICE in vars(kind)
+    """Say whether `kind` itself is marked, by `@service` or as a handler."""
+    return _SERVICE in vars(kind) or handler_kind(kind) is not None
 
 
 def bean(method: F) -> F:
