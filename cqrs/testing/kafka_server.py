@@ -1,0 +1,234 @@
+"""A real Apache Kafka broker for tests, from its jars by Maven; no container."""
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import uuid
+from base64 import urlsafe_b64encode
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from cqrs.exceptions import CqrsException
+
+_FORMAT_SECONDS = 60
+_MAVEN_SECONDS = 600
+_STARTED = "Kafka Server started"
+_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+_LOGGING = """\
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d %p %m%n
+rootLogger.level=INFO
+rootLogger.appenderRef.console.ref=console
+"""
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+broker.heartbeat.interval.ms=250
+broker.session.timeout.ms=1500
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=100
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+
+class KafkaServerException(CqrsException):
+    """Report that the broker cannot be had on this machine or did not start, with its own words."""
+
+
+def missing_tools() -> list[str]:
+    """Name the programs that `resolve_jars` and `KafkaServer` need and that are not on the PATH."""
+    return [name for name in ("java", "mvn") if shutil.which(name) is None]
+
+
+def resolve_jars(pom: Path) -> Path:
+    """Return a folder with the jars that the Maven project `pom` names, from the cache or by Maven.
+
+    They are kept under `$XDG_CACHE_HOME/cqrs-service-template/kafka/`, by the digest of the project file.
+
+    Raises:
+        KafkaServerException: Maven is missing or failed; says what to try.
+    """
+    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jars = cache / "cqrs-service-template" / "kafka" / digest
+    if not jars.exists():
+        jars.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=jars.parent) as folder:
+            _copy_dependencies(pom, Path(folder))
+            _move(Path(folder, "lib"), jars)
+    return jars
+
+
+class KafkaServer:
+    """Run one Apache Kafka broker (KRaft) on free ports of 127.0.0.1, with its data in a temporary folder.
+
+    It may be stopped or killed and started again on the same port, with its data::
+
+        with KafkaServer(resolve_jars(Path("tests/kafka/pom.xml"))) as server:
+            produce(server.bootstrap_servers)
+            server.kill()                # the broker is away
+            server.start()               # and back
+
+    Args:
+        jars: A folder with the jars of Kafka and of a logging backend.
+        start_timeout_seconds: How long the broker may take until it answers.
+        stop_timeout_seconds: How long it may take to stop in order before it is killed.
+    """
+
+    def __init__(self, jars: Path, *, start_timeout_seconds: float = 60.0, stop_timeout_seconds: float = 30.0) -> None:
+        self._classpath = str(jars / "*")
+        self._start_timeout = start_timeout_seconds
+        self._stop_timeout = stop_timeout_seconds
+        self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._properties = self._folder / "server.properties"
+        self._port, self._controller = _free_ports()
+        self._process: subprocess.Popen[str] | None = None
+        self._logging = self._folder / "log4j2.properties"
+        self._logging.write_text(_LOGGING)
+        self._log: deque[str] = deque(maxlen=60)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Return `host:port` of the broker; the same after every start."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the broker and return when it has started, in about three seconds; harmless when it runs.
+
+        Raises:
+            KafkaServerException: it did not start in time; the message ends with its log.
+        """
+        if self._process is not None:
+            return
+        if not self._properties.exists():
+            self._format()
+        command = self._java("kafka.Kafka", str(self._properties))
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        started = threading.Event()
+        threading.Thread(target=self._watch, args=(self._process.stdout, started), daemon=True).start()
+        if not started.wait(self._start_timeout) or self._process.poll() is not None:
+            self.kill()
+            raise KafkaServerException("Kafka did not start; its last words:\n" + "\n".join(self._log))
+
+    def stop(self) -> None:
+        """Stop the broker in order, its data kept; harmless when it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the broker as a crash does, its data kept; harmless when it does not run."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill the broker and delete its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        """Start, and return itself."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill it and delete its data."""
+        self.close()
+
+    def _format(self) -> None:
+        text = _PROPERTIES.format(port=self._port, controller=self._controller, data=self._folder / "data")
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        draft = self._properties.with_suffix(".draft")
+        draft.write_text(text)
+        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft))
+        _run(command, _FORMAT_SECONDS)
+        draft.rename(self._properties)
+
+    def _java(self, main_class: str, *arguments: str) -> list[str]:
+        java = shutil.which("java")
+        if java is None:
+            raise KafkaServerException(
+                "Kafka needs Java 17 or newer; on Debian: apt-get install -y default-jre-headless."
+            )
+        return [
+            java,
+            *_JVM,
+            f"-Dlog4j2.configurationFile={self._logging}",
+            "-cp",
+            self._classpath,
+            main_class,
+            *arguments,
+        ]
+
+    def _watch(self, output: IO[str], started: threading.Event) -> None:
+        for line in output:
+            self._log.append(line.rstrip())
+            if _STARTED in line:
+                started.set()
+        # It has ended: whoever waits for the start must not wait on.
+        started.set()
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(self._stop_timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _copy_dependencies(pom: Path, folder: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise KafkaServerException("The jars of Kafka come by Maven; on Debian: apt-get install -y maven.")
+    shutil.copy(pom, folder / "pom.xml")
+    goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'lib'}")
+    _run([maven, "-q", "-B", "-f", str(folder / "pom.xml"), *goal], _MAVEN_SECONDS)
+
+
+def _move(jars: Path, place: Path) -> None:
+    try:
+        jars.rename(place)
+    except OSError:
+        if not place.exists():  # Else another process was first, with the same jars.
+            raise
+
+
+def _run(command: list[str], seconds: float) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+    if done.returncode:
+        raise KafkaServerException(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        for each in (first, second):
+            each.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
