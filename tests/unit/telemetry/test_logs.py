@@ -137,10 +137,8 @@ def test_no_line_is_lost_because_it_cannot_be_formatted(
     configure: Configure, stream: io.StringIO, template: str, arguments: tuple[object, ...]
 ) -> None:
     configure()
-    template = message() if isinstance(message, type) else message
-    record = LOG.makeRecord(
-        LOG.name, logging.INFO, __file__, 1, template, arguments, None, extra={"odd": Unprintable()}
-    )
+    odd = {"odd": Unprintable()}
+    record = LOG.makeRecord(LOG.name, logging.INFO, __file__, 1, template, arguments, None, extra=odd)
     (ours,) = [handler for handler in logging.getLogger().handlers if type(handler).__name__ == "_ServiceHandler"]
     ours.handle(record)  # and not pytest's own handlers, which raise what cannot be formatted
     assert line(stream)["logger"] == "orders.application"
