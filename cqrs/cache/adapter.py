@@ -57,7 +57,7 @@ class QueryCacheAdapter:
 
     def __init__(self, cache: CacheAdapter | None = None) -> None:
         self._cache = cache
-        self._by_prefix = cache if isinstance(cache, PrefixEvicting) else None
+        self._by_prefix: PrefixEvicting | None = cache if isinstance(cache, PrefixEvicting) else None
         self._remembered: OrderedDict[str, None] = OrderedDict()
 
     @property
