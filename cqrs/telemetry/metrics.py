@@ -2,8 +2,8 @@
 
 import logging
 import platform
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
 
 from opentelemetry import trace
 from prometheus_client import (
@@ -46,34 +46,37 @@ OTHER: Final = "other"
 
 Labels = tuple[str, ...]
 
+M = TypeVar("M")
+
 _log = logging.getLogger(__name__)
 
 
-class _Series:
+class _Series(Generic[M]):
     """Find the series of one metric by its label values, and keep their number bounded."""
 
-    def __init__(self, name: str, label_names: Labels, limit: int) -> None:
-        self.name = name
+    def __init__(self, name: str, make: Callable[..., M], label_names: Labels, limit: int) -> None:
+        self._name = name
+        self._make = make
         self._label_names = label_names
         self._limit = limit
-        self._known: set[Labels] = set()
+        self._known: dict[Labels, M] = {}
 
-    def values(self, labels: Mapping[str, str]) -> Labels:
-        """Return the label values in order; past the limit those of the one series for all others."""
+    def of(self, labels: Mapping[str, str]) -> M:
+        """Return the series with these labels; past the limit the one series for all others."""
         try:
-            found = tuple(labels[name] for name in self._label_names)
+            values = tuple(map(labels.__getitem__, self._label_names))
         except KeyError as error:
-            raise ValueError(f"{self.name} needs the labels {self._label_names}, and got {sorted(labels)}.") from error
-        if found in self._known:
-            return found
-        return self._admit(tuple(map(encodable, found)))
+            raise ValueError(f"{self._name} needs the labels {self._label_names}, and got {sorted(labels)}.") from error
+        known = self._known.get(values)
+        return self._admit(values) if known is None else known
 
-    def _admit(self, found: Labels) -> Labels:
-        if found not in self._known and len(self._known) >= self._limit:
-            _log.debug("%s has %d series already; %s is counted as other.", self.name, self._limit, found)
-            return (OTHER,) * len(found)
-        self._known.add(found)
-        return found
+    def _admit(self, values: Labels) -> M:
+        if len(self._known) >= self._limit:
+            _log.debug("%s has %d series already; %s is counted as other.", self._name, self._limit, values)
+            return self._make(*(OTHER for _ in values))
+        # Kept under what was given, so that a label that had to be changed is found again.
+        self._known[values] = self._make(*map(encodable, values))
+        return self._known[values]
 
 
 class PrometheusMetrics:
@@ -91,8 +94,8 @@ class PrometheusMetrics:
     def __init__(self, service: str, version: str, *, tables: tuple[MetricTable, ...] = (), max_series: int = 1_000):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._counters: dict[str, tuple[_Series, Counter]] = {}
-        self._histograms: dict[str, tuple[_Series, Histogram]] = {}
+        self._counters: dict[str, _Series[Counter]] = {}
+        self._histograms: dict[str, _Series[Histogram]] = {}
         for table in (bus.METRICS, delivery.METRICS, METRICS, *tables):
             for name, (label_names, description) in table.items():
                 self._declare(name, label_names, description, max_series)
@@ -116,8 +119,7 @@ class PrometheusMetrics:
         """
         if name not in self._histograms:
             raise ValueError(_undeclared(name, self._histograms))
-        series, histogram = self._histograms[name]
-        histogram.labels(*series.values(labels)).observe(seconds, _exemplar())
+        self._histograms[name].of(labels).observe(seconds, _exemplar())
 
     def count_ignored_header(self, header: str, reason: str) -> None:
         """Count a W3C header that was not used; pass it to `configure_tracing(ignored_header=...)`."""
@@ -142,16 +144,15 @@ class PrometheusMetrics:
     def _add(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
         if name not in self._counters:
             raise ValueError(_undeclared(name, self._counters))
-        series, counter = self._counters[name]
-        counter.labels(*series.values(labels)).inc(amount, _exemplar())
+        self._counters[name].of(labels).inc(amount, _exemplar())
 
     def _declare(self, name: str, label_names: Labels, description: str, limit: int) -> None:
-        series = _Series(name, label_names, limit)
         if name.endswith("_seconds"):
             histogram = Histogram(name, description, label_names, registry=self.registry, buckets=BUCKETS)
-            self._histograms[name] = series, histogram
+            self._histograms[name] = _Series(name, histogram.labels, label_names, limit)
         else:
-            self._counters[name] = series, Counter(name, description, label_names, registry=self.registry)
+            counter = Counter(name, description, label_names, registry=self.registry)
+            self._counters[name] = _Series(name, counter.labels, label_names, limit)
 
 
 def _undeclared(name: str, declared: Mapping[str, object]) -> str:
