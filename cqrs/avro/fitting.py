@@ -15,6 +15,7 @@ from uuid import UUID
 from cqrs.avro.model import Node
 from cqrs.serialization.fields import fields_of, has_declared_fields, values_of
 from cqrs.serialization.misfits import MisfitException, below, kind, misfit
+from cqrs.serialization.scalars import whole_text
 
 Fitter = Callable[[object], object]
 """Turn one value into what fastavro writes for it, or raise MisfitException."""
@@ -91,11 +92,7 @@ def _fit_string(value: object) -> str:
     text = value.value if isinstance(value, enum.Enum) else value
     if not isinstance(text, str):
         raise misfit(f"must be a str, not {kind(value)}")
-    try:
-        text.isascii() or text.encode()
-    except UnicodeEncodeError:
-        raise misfit("holds half of a surrogate pair, which is no character") from None
-    return text
+    return whole_text(text)
 
 
 def _fit_bytes(value: object) -> bytes:

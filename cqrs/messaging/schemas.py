@@ -30,21 +30,27 @@ class SchemaRegistry(Protocol):
             InvalidSchemaException: the schema is not valid Avro.
             IncompatibleSchemaException: the schema is not compatible with the subject's earlier ones.
         """
+        ...
 
     async def schema_by_id(self, schema_id: int) -> str | None:
         """Return the schema with this id as JSON text, or None when the registry knows no such id."""
+        ...
 
     async def schema_by_guid(self, guid: str) -> str | None:
         """Return the schema with this globally unique id as JSON text, or None when the registry knows none."""
+        ...
 
     async def subjects(self) -> Sequence[str]:
         """Return every subject's name, in order."""
+        ...
 
     async def versions(self, subject: str) -> Sequence[int]:
         """Return the versions of `subject` from 1; empty when it is unknown."""
+        ...
 
     async def schema_by_version(self, subject: str, version: int | None) -> tuple[int, int, str] | None:
         """Return (id, version, schema) of one version, the latest for None; None when there is no such version."""
+        ...
 
 
 def canonical_schema(schema: str) -> str:

@@ -26,7 +26,7 @@ def read_str(value: object) -> str:
     """Accept text that UTF-8 can carry."""
     if type(value) is not str:
         raise misfit(f"must be a string, not {kind(value)}")
-    return _whole_text(value)
+    return whole_text(value)
 
 
 def read_int(value: object) -> int:
@@ -133,7 +133,8 @@ def _number_kind(value: object) -> str:
     return "a fraction" if isinstance(value, Decimal | float) else kind(value)
 
 
-def _whole_text(value: str) -> str:
+def whole_text(value: str) -> str:
+    """Refuse text that UTF-8 cannot carry."""
     if not value.isascii():
         try:
             value.encode()
@@ -169,7 +170,7 @@ def _cast(function: Callable[..., object]) -> Callable[[object], object]:
 
 
 PLAIN: Mapping[type, Callable[[object], object]] = {
-    str: _cast(_whole_text),
+    str: _cast(whole_text),
     int: _same,
     bool: _same,
     type(None): _same,
