@@ -39,10 +39,10 @@ run: $(RUNTIME) ## keep the service running (embedded broker unless KAFKA_BOOTST
 	@$(BIN)/python -m service run $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests that need nothing but Python, and measure their coverage
-	@$(BIN)/python -m pytest -m 'not ($(SERVER_TESTS))' --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'not ($(SERVER_TESTS))' --cov --cov-report= $(ARGS)
 
 test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL and Redis (.ci/run installs these)
-	@$(BIN)/python -m pytest -m '$(SERVER_TESTS)' $(ARGS)
+	@$(BIN)/python -m pytest -q -m '$(SERVER_TESTS)' $(ARGS)
 
 coverage: $(DEVELOPMENT) ## list the files that the last `make test` did not cover whole
 	@$(BIN)/python -m coverage report --skip-covered --sort=cover
