@@ -84,9 +84,14 @@ class EmbeddedBroker:
 
     Args:
         brokers: How many brokers the cluster has; they are numbered from 1.
+
+    Raises:
+        ConfigurationException: fewer than one broker is asked for.
     """
 
     def __init__(self, brokers: int = 1) -> None:
+        if brokers < 1:
+            raise ConfigurationException([f"An embedded cluster of {brokers} brokers cannot be; ask for one or more."])
         self._brokers = brokers
         self._client: int | None = None
         self._cluster: int | None = None
@@ -116,7 +121,7 @@ class EmbeddedBroker:
         if not self._cluster:
             self.stop()
             raise ConfigurationException(
-                [f"librdkafka did not start a mock cluster of {self._brokers} brokers; ask for one or more."]
+                [f"librdkafka did not start a mock cluster of {self._brokers} brokers: no free ports on 127.0.0.1?"]
             )
         # Otherwise the first member of a group waits three seconds for others.
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
@@ -191,9 +196,7 @@ class EmbeddedBroker:
 
     def move_coordinator(self, group_id: str, broker_id: int) -> None:
         """Make another broker the coordinator of a consumer group."""
-        code = load_librdkafka().rd_kafka_mock_coordinator_set(
-            self._running(), b"group", group_id.encode(), broker_id
-        )
+        code = load_librdkafka().rd_kafka_mock_coordinator_set(self._running(), b"group", group_id.encode(), broker_id)
         _check(code, f"move the coordinator of {group_id} to broker {broker_id}")
 
     def _each(self, broker_id: int | None) -> Iterator[int]:
