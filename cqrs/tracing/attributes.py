@@ -33,12 +33,6 @@ MESSAGING_KAFKA_MESSAGE_TOMBSTONE: Final = "messaging.kafka.message.tombstone"
 MESSAGING_CONSUMER_GROUP_NAME: Final = "messaging.consumer.group.name"
 """The consumer group that processes the record."""
 
-MESSAGING_CLIENT_ID: Final = "messaging.client.id"
-"""The client id of the producer or consumer."""
-
-MESSAGING_BATCH_MESSAGE_COUNT: Final = "messaging.batch.message_count"
-"""How many messages an operation on a batch covers."""
-
 MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
 """The message's id (`ce_id`)."""
 
@@ -77,9 +71,6 @@ HANDLER_TAGS: Final = "cqrs.handler.tags"
 
 OUTCOME: Final = "cqrs.outcome"
 """How a processed record ended: `handled` or `dead_lettered`."""
-
-DEAD_LETTER_TOPIC: Final = "cqrs.dead_letter.topic"
-"""The topic that a refused record was sent to."""
 
 CACHE_HIT: Final = "cqrs.cache.hit"
 """Whether a query was answered from the cache."""

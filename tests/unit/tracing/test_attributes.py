@@ -14,7 +14,6 @@ OWN_NAMES = [
     "HANDLER_DESCRIPTION",
     "HANDLER_TAGS",
     "OUTCOME",
-    "DEAD_LETTER_TOPIC",
     "CACHE_HIT",
 ]
 
