@@ -1,0 +1,307 @@
+"""Read topics as a foreign program does: confluent-kafka's consumer on every partition, without joining a group."""
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
+from cqrs.messaging.dead_letters import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
+from cqrs.messaging.envelope import read_envelope
+from cqrs.messaging.message import Message
+from cqrs.testing.outside_avro import OutsideAvro
+from cqrs.testing.outside_failures import broker_failures
+from cqrs.tracing import attributes
+from cqrs.tracing.correlation import CorrelationContext
+from cqrs.tracing.tracer import SpanKind, Tracer
+
+_log = logging.getLogger(__name__)
+_FETCH_WAIT_MS = 20  # the embedded broker's long poll is not woken by a produce
+_POLL_SECONDS = 0.1
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Hold one record with what was read from its value.
+
+    Attributes:
+        message: The record, its bytes untouched.
+        value: What the value says: a dict of an Avro record or JSON object; None for a dead letter, or when unreadable.
+        problem: Why the value could not be read, or None.
+    """
+
+    message: Message
+    value: object = None
+    problem: str | None = None
+
+    @property
+    def type_name(self) -> str | None:
+        """Return the type that its headers declare, or None."""
+        return read_envelope(self.message).type
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Hold what became of one command, as the topics tell.
+
+    Attributes:
+        message_id: The command's id.
+        events: The events that it caused.
+        dead_letter: The record that it became when it was refused, or None.
+    """
+
+    message_id: str
+    events: tuple[Received, ...] = ()
+    dead_letter: Message | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether anything was seen of it."""
+        return bool(self.events) or self.dead_letter is not None
+
+
+class OutsideReader:
+    """Read every partition of some topics; not safe to use from two threads at once.
+
+    Args:
+        bootstrap_servers: `host:port`, comma-separated.
+        topics: What is read.
+        avro: Reads Avro values.
+        tracer: Opens a `process` span around each event, as a child of the span that sent it.
+        timeout_seconds: The deadline of every single call.
+        at_end: Read what is sent from now on; otherwise from the beginning.
+
+    Raises:
+        DependencyUnavailableException: the broker did not answer in time.
+        ConfigurationException: there is no such topic.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topics: Sequence[str],
+        avro: OutsideAvro,
+        tracer: Tracer,
+        *,
+        timeout_seconds: float,
+        at_end: bool,
+    ) -> None:
+        self._avro = avro
+        self._tracer = tracer
+        self._timeout = timeout_seconds
+        self._received: list[Received] = []
+        self._unread: set[tuple[str, int]] = set()
+        self._consumer = _consumer(bootstrap_servers)
+        try:
+            with broker_failures(f"reading {', '.join(topics)}"):
+                self._assign(topics, at_end=at_end)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go; harmless when called again."""
+        self._consumer.close()
+
+    def to_end(self) -> list[Received]:
+        """Return everything from where this reader began to the present end of each partition.
+
+        Raises:
+            DependencyUnavailableException: the end was not reached in time.
+        """
+        deadline = time.monotonic() + self._timeout
+        while self._unread:
+            if time.monotonic() > deadline:
+                left = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(self._unread))
+                detail = f"the end of {left} was not reached within {self._timeout:g} s"
+                raise DependencyUnavailableException("kafka", detail)
+            self.poll()
+        return list(self._received)
+
+    def outcomes(
+        self, message_ids: Sequence[str], *, timeout_seconds: float, dead_letter_suffix: str = "-dlt"
+    ) -> list[Outcome]:
+        """Wait until each of these commands has an outcome, or until the time runs out.
+
+        A command's first event settles it; further events are told when they are there by then.
+
+        Returns:
+            One outcome for each id, in their order.
+
+        Raises:
+            DependencyUnavailableException: a topic cannot be read any more.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            found = outcomes_of(message_ids, self._received, dead_letter_suffix)
+            left = deadline - time.monotonic()
+            if left <= 0 or all(outcome.is_known for outcome in found):
+                return found
+            self.poll(min(left, _POLL_SECONDS))
+
+    def poll(self, timeout_seconds: float = _POLL_SECONDS) -> list[Received]:
+        """Return what came next, waiting for the first record at most `timeout_seconds`.
+
+        Raises:
+            DependencyUnavailableException: a topic cannot be read any more.
+        """
+        with broker_failures("reading"):
+            first = self._consumer.poll(timeout_seconds)
+            records = [first, *self._consumer.consume(_AT_ONCE, 0)] if first is not None else []
+        received = [self._receive(message) for record in records if (message := self._message(record)) is not None]
+        self._received.extend(received)
+        return received
+
+    def _assign(self, topics: Sequence[str], *, at_end: bool) -> None:
+        known = self._consumer.list_topics(timeout=self._timeout).topics
+        if missing := [topic for topic in topics if topic not in known]:
+            raise ConfigurationException(
+                [f"The broker has no topic {topic}; it has {', '.join(sorted(known)) or 'none'}." for topic in missing]
+            )
+        partitions = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+        for each in partitions:
+            each.offset = self._consumer.get_watermark_offsets(each, self._timeout)[1] if at_end else OFFSET_BEGINNING
+        self._unread = {(each.topic, each.partition) for each in partitions}
+        self._consumer.assign(partitions)
+
+    def _message(self, record: KafkaMessage) -> Message | None:
+        error = record.error()
+        if error is None:
+            return _converted(record)
+        topic, partition = record.topic() or "?", record.partition() or 0
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's code for "nothing more for now"
+            self._unread.discard((topic, partition))
+            return None
+        if error.retriable():
+            _log.debug("reading %s[%d]: %s", topic, partition, error.str())
+            return None
+        raise DependencyUnavailableException("kafka", f"reading {topic}[{partition}] failed: {error.str()}")
+
+    def _receive(self, message: Message) -> Received:
+        if any(name == ORIGINAL_TOPIC for name, _ in message.headers):
+            return Received(message)  # a dead letter may hold anything; nobody decodes it unasked
+        envelope = read_envelope(message)
+        with (
+            CorrelationContext.scope(correlation_id=envelope.correlation_id),
+            self._tracer.span(
+                f"process {message.topic}",
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    attributes.MESSAGING_SYSTEM: attributes.KAFKA,
+                    attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_PROCESS,
+                    attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_PROCESS,
+                    attributes.MESSAGING_DESTINATION_NAME: message.topic,
+                    attributes.MESSAGING_DESTINATION_PARTITION_ID: str(message.partition),
+                    attributes.MESSAGING_KAFKA_OFFSET: message.offset,
+                    attributes.MESSAGING_MESSAGE_ID: envelope.id,
+                },
+                parent=message.headers,
+            ) as span,
+        ):
+            try:
+                return Received(message, self._value(message, envelope.content_type))
+            except UndecodableMessageException as error:
+                span.fail(error)
+                return Received(message, problem=str(error))
+
+    def _value(self, message: Message, content_type: str | None) -> object:
+        if message.value is None:
+            return None
+        if content_type == "application/avro" or (content_type is None and message.value[:1] == b"\x00"):
+            return self._avro.decode(message)
+        try:
+            value: object = json.loads(message.value)
+        except (ValueError, RecursionError) as error:
+            raise UndecodableMessageException(f"{message.place} is not JSON: {error}") from error
+        return value
+
+
+def outcomes_of(
+    message_ids: Sequence[str], received: Sequence[Received], dead_letter_suffix: str = "-dlt"
+) -> list[Outcome]:
+    """Tell from what was received what became of each command."""
+    letters = {letter_of(each.message): each.message for each in received if _is_letter(each, dead_letter_suffix)}
+    return [
+        Outcome(
+            message_id,
+            tuple(each for each in received if caused_by(each.message) == message_id),
+            letters.get(message_id),
+        )
+        for message_id in message_ids
+    ]
+
+
+def caused_by(message: Message) -> str | None:
+    """Return the id of the message that caused this one, or None."""
+    return read_envelope(message).causation_id
+
+
+def letter_of(message: Message) -> str:
+    """Return the id of the message that became this dead letter; one that brought no id is known by its place."""
+    headers = dict(message.headers)
+    partition, offset = headers.get(ORIGINAL_PARTITION), headers.get(ORIGINAL_OFFSET)
+    origin = Message(
+        (headers.get(ORIGINAL_TOPIC) or b"").decode(errors="replace"),
+        int.from_bytes(partition or b"", "big", signed=True),
+        int.from_bytes(offset or b"", "big", signed=True),
+        None,
+        None,
+        message.headers,
+    )
+    return read_envelope(origin).id
+
+
+def _is_letter(received: Received, suffix: str) -> bool:
+    return received.message.topic.endswith(suffix)
+
+
+def _consumer(bootstrap_servers: str) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"outside-{uuid.uuid4()}",  # asked for by the library; no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            "auto.offset.reset": "earliest",
+        },
+        logger=_log,
+    )
+
+
+def _converted(record: KafkaMessage) -> Message:
+    kind, timestamp = record.timestamp()
+    return Message(
+        record.topic() or "",
+        record.partition() or 0,
+        record.offset() or 0,
+        record.key(),
+        record.value(),
+        tuple(_headers(record)),
+        timestamp,
+        1 if kind == TIMESTAMP_LOG_APPEND_TIME else 0,
+    )
+
+
+def _headers(record: KafkaMessage) -> Iterator[tuple[str, bytes | None]]:
+    found = record.headers() or ()
+    for name, value in found.items() if isinstance(found, dict) else found:
+        yield name, value.encode() if isinstance(value, str) else value
