@@ -11,6 +11,7 @@
     ├── CqrsValidationException                      cqrs.validation.exceptions
     ├── AuthorizationException                       cqrs.authorization.exceptions
     ├── HandlerTimeoutException                      the handler's own limit passed; not retryable: it may have acted
+    ├── UnexpectedResultException                    a handler returned what its message does not declare
     ├── InvalidMessageException                      what the sender wrote cannot be handled, now or later
     │   ├── UndecodableMessageException              the bytes are not what they claim to be
     │   └── UnknownMessageTypeException              no handler knows the declared type
@@ -115,6 +116,10 @@ class HandlerTimeoutException(CqrsException):
         )
         self.handler = handler
         self.seconds = seconds
+
+
+class UnexpectedResultException(CqrsException):
+    """Report a handler or a hook of it that returned something other than what is declared."""
 
 
 class InvalidMessageException(CqrsException):

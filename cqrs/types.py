@@ -7,6 +7,7 @@ equality, no hash, no cache key and no schema.
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
+from inspect import getattr_static
 from types import GenericAlias
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
@@ -203,6 +204,11 @@ def declared_aliases(cls: type) -> tuple[str, ...]:
 def message_name(cls: type) -> str:
     """Return the name under which spans, metrics and logs speak of a class: its wire name, else its own name."""
     return declared_name(cls) or cls.__name__
+
+
+def overrides_hook(cls: type, name: str) -> bool:
+    """Say whether a message class has a hook of its own: `validate`, `authorize` or `authorize_with_context`."""
+    return getattr_static(cls, name, None) is not getattr_static(_Message, name)
 
 
 def restore_metadata(

@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
+from cqrs.authorization.exceptions import AuthorizationException
+from cqrs.exceptions import CommandProcessingException, QueryProcessingException
+from cqrs.types import message_name
+from cqrs.validation.exceptions import CqrsValidationException
+
 COMMANDS = "cqrs_commands_total"
 COMMAND_DURATION = "cqrs_command_duration_seconds"
 QUERIES = "cqrs_queries_total"
@@ -46,3 +51,88 @@ class MetricsRegistry(Protocol):
 
     def observe(self, name: str, seconds: float, labels: Mapping[str, str]) -> None:
         """Record one duration in the histogram `name`."""
+
+
+class CqrsMetricsService:
+    """Count and time what the buses do, by message type.
+
+    Args:
+        registry: Where to; None records nothing.
+    """
+
+    def __init__(self, registry: MetricsRegistry | None = None) -> None:
+        self._registry = registry
+        self._labels: dict[tuple[type, str, str], dict[str, str]] = {}
+
+    @property
+    def is_recording(self) -> bool:
+        """Return whether there is a registry to record in."""
+        return self._registry is not None
+
+    def record_command_success(self, command: object, seconds: float) -> None:
+        """Count and time a command that was carried out."""
+        self._finished(COMMANDS, COMMAND_DURATION, command, Outcome.SUCCESS, seconds)
+
+    def record_command_failure(self, command: object, error: BaseException, seconds: float) -> None:
+        """Count and time a command that was refused or failed with `error`."""
+        self._finished(COMMANDS, COMMAND_DURATION, command, outcome_of(error), seconds)
+
+    def record_query_success(self, query: object, seconds: float) -> None:
+        """Count and time a query that was answered."""
+        self._finished(QUERIES, QUERY_DURATION, query, Outcome.SUCCESS, seconds)
+
+    def record_query_failure(self, query: object, error: BaseException, seconds: float) -> None:
+        """Count and time a query that was refused or failed with `error`."""
+        self._finished(QUERIES, QUERY_DURATION, query, outcome_of(error), seconds)
+
+    def record_cache_hit(self, query: object) -> None:
+        """Count a query that was answered from the cache."""
+        self._increment(CACHE_REQUESTS, query, "outcome", "hit")
+
+    def record_cache_miss(self, query: object) -> None:
+        """Count a cacheable query that the cache did not answer."""
+        self._increment(CACHE_REQUESTS, query, "outcome", "miss")
+
+    def record_cache_failure(self, message: object, operation: str) -> None:
+        """Count a cache operation ("key", "get", "put", "evict") that raised."""
+        self._increment(CACHE_FAILURES, message, "operation", operation)
+
+    def record_retry(self, message: object) -> None:
+        """Count a further attempt of a handler."""
+        self._increment(RETRIES, message)
+
+    def record_lost_event(self, event: object) -> None:
+        """Count an event that could not be published and was given up."""
+        self._increment(LOST_EVENTS, event)
+
+    def _finished(self, counter: str, timer: str, message: object, outcome: str, seconds: float) -> None:
+        if self._registry is not None:
+            labels = self._labels_of(message, "outcome", outcome)
+            self._registry.increment(counter, labels)
+            self._registry.observe(timer, seconds, labels)
+
+    def _increment(self, name: str, message: object, label: str = "", value: str = "") -> None:
+        if self._registry is not None:
+            self._registry.increment(name, self._labels_of(message, label, value))
+
+    def _labels_of(self, message: object, label: str, value: str) -> Mapping[str, str]:
+        key = (type(message), label, value)
+        labels = self._labels.get(key)
+        if labels is None:
+            labels = (
+                {"type": message_name(type(message)), label: value} if label else {"type": message_name(type(message))}
+            )
+            self._labels[key] = labels
+        return labels
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Return how a message that ended with `error` is counted.
+
+    What another bus raised, for a message sent from inside the handler, is a failure of this one, not its refusal.
+    """
+    if isinstance(error, CommandProcessingException | QueryProcessingException):
+        return Outcome.FAILURE
+    if isinstance(error, CqrsValidationException):
+        return Outcome.VALIDATION_FAILURE
+    return Outcome.AUTHORIZATION_DENIED if isinstance(error, AuthorizationException) else Outcome.FAILURE

@@ -15,6 +15,7 @@ class UnitOfWork(Protocol):
         Raises:
             DependencyUnavailableException: the database cannot be reached.
         """
+        ...
 
 
 class NoUnitOfWork:
