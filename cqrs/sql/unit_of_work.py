@@ -100,7 +100,7 @@ class SqlUnitOfWork:
             DependencyUnavailableException: the database cannot be reached.
         """
         work = self._open_work()
-        if work is not None and work.owner is asyncio.current_task():
+        if work is not None and work.owner is _this_task():
             yield work.session
             return
         async with AsyncSession(self._readers) as session:
@@ -119,7 +119,7 @@ class SqlUnitOfWork:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
         async with self._writer(), AsyncSession(self._engine, expire_on_commit=False) as session:
-            work = _Work(session, await self._connect(session), asyncio.current_task())
+            work = _Work(session, await self._connect(session), _this_task())
             token = self._current.set(work)
             try:
                 async with self._answering(work):
@@ -171,13 +171,20 @@ class SqlUnitOfWork:
         return None if work is None or work.closed else work
 
     def _own(self, work: _Work) -> _Work:
-        if work.owner is not asyncio.current_task():
+        if work.owner is not _this_task():
             raise UnitOfWorkException(
-                "The open unit of work belongs to another task, and a session serves one task at a time. Await the "
-                "calls one after the other, limit their time by `async with asyncio.timeout(...)`, which needs no "
+                "The open unit of work belongs to another task, and a session serves one task, and no thread. Await "
+                "the calls one after the other, limit their time by `async with asyncio.timeout(...)`, which needs no "
                 "task, or start independent work by `create_task(..., context=contextvars.Context())`."
             )
         return work
+
+
+def _this_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None  # a thread, as `asyncio.to_thread` starts one: it inherits the context, and has no task
 
 
 def _reading_options(engine: AsyncEngine) -> dict[str, object]:

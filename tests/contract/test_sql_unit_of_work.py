@@ -171,6 +171,13 @@ async def test_a_task_spawned_inside_does_not_share_the_session(work: SqlUnitOfW
 
 
 @pytest.mark.asyncio
+async def test_a_thread_does_not_share_the_session(work: SqlUnitOfWork) -> None:
+    async with work.begin():
+        with pytest.raises(UnitOfWorkException, match="and no thread"):
+            await asyncio.to_thread(lambda: work.session)
+
+
+@pytest.mark.asyncio
 async def test_a_task_that_outlives_the_unit_it_was_spawned_in_is_free(work: SqlUnitOfWork) -> None:
     closed = asyncio.Event()
 
