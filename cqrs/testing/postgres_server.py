@@ -52,6 +52,10 @@ class PostgresServer:
 
     PostgreSQL refuses to run as root; there, it runs as the user `postgres`, else `nobody`.
 
+    Attributes:
+        folder: Where its data and its log are, until it is closed.
+        port: Where it listens.
+
     Raises:
         PostgresServerException: no binaries are installed, or the server does not start.
     """
@@ -65,8 +69,8 @@ class PostgresServer:
             )
         self._binaries = found
         self._user = _unprivileged_user()
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._data = self._folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._data = self.folder / "data"
         self.port = _free_port()
 
     def start(self) -> None:
@@ -80,11 +84,11 @@ class PostgresServer:
         settings = (
             "listen_addresses=127.0.0.1",
             f"port={self.port}",
-            f"unix_socket_directories={self._folder}",
+            f"unix_socket_directories={self.folder}",
             *_FAST,
         )
         options = " ".join(f"-c {setting}" for setting in settings)
-        log = str(self._folder / "log")
+        log = str(self.folder / "log")
         self._run(["pg_ctl", "start", "-w", "-t", str(_START_SECONDS), "-D", str(self._data), "-l", log, "-o", options])
 
     def stop(self, mode: StopMode = "fast") -> None:
@@ -95,7 +99,7 @@ class PostgresServer:
     def close(self) -> None:
         """Stop the server and remove its data."""
         self.stop("immediate")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = _SUPERUSER, driver: str = "postgresql+asyncpg") -> str:
         """Return the SQLAlchemy URL of a database on this server; it needs no password."""
@@ -116,29 +120,29 @@ class PostgresServer:
 
     def _initialise(self) -> None:
         if self._user is not None:
-            shutil.chown(self._folder, self._user)
+            shutil.chown(self.folder, self._user)
         self._run(
             ["initdb", "-D", str(self._data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"]
         )
 
     def _run(self, command: Sequence[str]) -> None:
         # pg_ctl's child keeps what it inherits open, so output goes to a file: a pipe would never end.
-        said = self._folder / "commands.log"
-        with said.open("wb") as output:
-            done = subprocess.run(  # noqa: S603 - a fixed list of PostgreSQL's own programs, no shell
-                [str(self._binaries / command[0]), *command[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-                check=False,
-                **_as_user(self._user),
-            )
-        if done.returncode != 0:
-            raise PostgresServerException(
-                f"{command[0]} failed ({done.returncode}): {_tail(said, self._folder / 'log')}"
-            )
+        said = self.folder / "commands.log"
+        try:
+            with said.open("wb") as output:
+                subprocess.run(  # noqa: S603 - a fixed list of PostgreSQL's own programs, no shell
+                    [str(self._binaries / command[0]), *command[1:]],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+                    check=True,
+                    **_as_user(self._user),
+                )
+        except (subprocess.CalledProcessError, OSError) as error:
+            words = _tail(said, self.folder / "log")
+            raise PostgresServerException(f"{command[0]} failed: {error}\n{words}".rstrip()) from error
 
 
 class _Identity(TypedDict, total=False):

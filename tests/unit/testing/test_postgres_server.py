@@ -1,0 +1,88 @@
+"""The PostgreSQL server of the tests: found, started, crashed, started again, gone without a trace."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from cqrs.testing import postgres_server
+from cqrs.testing.postgres_server import PostgresServer, PostgresServerException, find_postgres
+
+
+def installation(folder: Path, *programs: str) -> Path:
+    folder.mkdir(parents=True)
+    for program in programs:
+        (folder / program).touch(mode=0o755)
+    return folder
+
+
+@pytest.fixture
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(postgres_server, "_INSTALLED", (str(tmp_path / "*/bin"),))
+    return tmp_path
+
+
+def test_nothing_is_found_where_nothing_is(nothing_installed: Path) -> None:
+    assert find_postgres() is None
+    with pytest.raises(PostgresServerException, match="apt-get install -y postgresql"):
+        PostgresServer()
+
+
+def test_the_newest_complete_installation_is_found(nothing_installed: Path) -> None:
+    installation(nothing_installed / "9.6/bin", "initdb", "pg_ctl")
+    newest = installation(nothing_installed / "15/bin", "initdb", "pg_ctl")
+    installation(nothing_installed / "16/bin", "psql")
+
+    assert find_postgres() == newest
+
+
+def test_the_path_comes_first(nothing_installed: Path) -> None:
+    installation(nothing_installed / "15/bin", "initdb", "pg_ctl")
+    on_path = installation(nothing_installed / "path", "initdb", "pg_ctl")
+
+    assert find_postgres() == on_path
+
+
+@pytest.mark.parametrize(
+    ("initdb", "words"),
+    [("#!/bin/sh\necho no space left >&2\nexit 3\n", "no space left"), (None, "No such file")],
+    ids=["fails", "missing"],
+)
+def test_a_server_that_does_not_start_says_why_and_leaves_nothing(initdb: str | None, words: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        broken = Path(name)
+        broken.chmod(0o755)  # the server runs as another user when the tests run as root
+        if initdb is not None:
+            (broken / "initdb").write_text(initdb)
+            (broken / "initdb").chmod(0o755)
+        server = PostgresServer(broken)
+
+        with pytest.raises(PostgresServerException, match=f"(?s)initdb failed.*{words}"), server:
+            pytest.fail("it cannot have started")
+
+    assert not server.folder.exists()
+
+
+@pytest.mark.postgres
+def test_it_starts_crashes_starts_again_and_goes() -> None:
+    with PostgresServer() as server:
+        assert ready(server)
+        server.stop("immediate")
+        assert not ready(server)
+        server.stop()
+        server.start()
+        assert ready(server)
+
+    assert not ready(server)
+    assert not server.folder.exists()
+
+
+def ready(server: PostgresServer) -> bool:
+    found = find_postgres()
+    assert found is not None
+    asked = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+        [str(found / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(server.port)], check=False
+    )
+    return asked.returncode == 0
