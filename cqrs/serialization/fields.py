@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, get_type_hints, is_typeddict
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -146,8 +146,3 @@ def _of_parameter(cls: type, parameter: inspect.Parameter, hints: dict[str, obje
         raise TypeError(f"{cls.__qualname__}.__init__ has the parameter {parameter.name} without a type; annotate it")
     required = parameter.default is inspect.Parameter.empty
     return Field(parameter.name, hints[parameter.name], required, attribute=parameter.name)
-
-
-def bare(annotation: object) -> object:
-    """Return an annotation without its outermost `Annotated`."""
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

@@ -124,7 +124,11 @@ class JsonEncoder:
             raise UnpublishableEventException(_nameless(type(event)))
         try:
             value = json.dumps(plain(event), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        except (MisfitException, ValueError) as error:
+        except RecursionError:
+            raise UnpublishableEventException(
+                f"event {name} for topic {topic} holds itself, or nests too deeply"
+            ) from None
+        except ValueError as error:
             raise UnpublishableEventException(
                 f"event {name} for topic {topic} cannot be written as JSON: {error}"
             ) from None

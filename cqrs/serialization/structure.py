@@ -4,7 +4,8 @@ Plain data is what JSON and Avro readers give: dict, list, str, int, Decimal, bo
 date, UUID, float and bytes. Building is strict: no value changes its meaning, no field is dropped or made up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import TypeVar
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -45,7 +46,9 @@ def plain(value: object) -> object:
     writer = PLAIN.get(type(value))
     if writer is not None:
         return writer(value)
-    if isinstance(value, dict):
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Mapping):
         return _each([(str(key), _key(key), item) for key, item in value.items()])
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return _list(value)

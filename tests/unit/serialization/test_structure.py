@@ -1,0 +1,426 @@
+import enum
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, PositiveInt, field_validator
+
+from cqrs.exceptions import ConfigurationException
+from cqrs.serialization.structure import MisfitException, build, plain, shape_problems
+from cqrs.types import Command
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Word(enum.StrEnum):
+    YES = "yes"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    x: int
+    y: int = 0
+
+
+class Pair(NamedTuple):
+    left: str
+    right: int = 1
+
+
+class Options(TypedDict):
+    size: int
+    name: NotRequired[str]
+
+
+Sku = NewType("Sku", str)
+
+
+@dataclass
+class Everything:
+    text: str
+    number: int
+    amount: Decimal
+    ratio: float
+    flag: bool
+    at: datetime
+    day: date
+    key: UUID
+    raw: bytes
+    colour: Colour
+    level: Level
+    kind: Literal["a", "b"]
+    maybe: int | None
+    either: int | str
+    point: Point
+    pair: Pair
+    options: Options
+    sku: Sku
+    few: Annotated[int, Field(gt=0)]
+    anything: Any
+    listed: list[Point]
+    several: tuple[Point, ...]
+    two: tuple[int, str]
+    distinct: frozenset[str]
+    by_name: dict[str, Point]
+    by_colour: dict[Colour, int]
+
+
+DATA: dict[str, object] = {
+    "text": "ä",
+    "number": 5,
+    "amount": "1.10",
+    "ratio": Decimal("0.5"),
+    "flag": True,
+    "at": "2026-01-31T12:00:00+01:00",
+    "day": "2026-01-31",
+    "key": "00000000-0000-0000-0000-000000000007",
+    "raw": "AP8=",
+    "colour": "red",
+    "level": 2,
+    "kind": "b",
+    "maybe": None,
+    "either": "x",
+    "point": {"x": 1},
+    "pair": {"left": "l"},
+    "options": {"size": 3},
+    "sku": "A",
+    "few": 1,
+    "anything": {"deep": [1]},
+    "listed": [{"x": 1, "y": 2}],
+    "several": [{"x": 1}],
+    "two": [1, "b"],
+    "distinct": ["b", "a"],
+    "by_name": {"n": {"x": 1}},
+    "by_colour": {"blue": 1},
+}
+
+
+def test_every_kind_of_field_is_built() -> None:
+    made = build(Everything, DATA)
+
+    assert made == Everything(
+        text="ä",
+        number=5,
+        amount=Decimal("1.10"),
+        ratio=0.5,
+        flag=True,
+        at=datetime(2026, 1, 31, 11, tzinfo=UTC),
+        day=date(2026, 1, 31),
+        key=UUID(int=7),
+        raw=b"\x00\xff",
+        colour=Colour.RED,
+        level=Level.HIGH,
+        kind="b",
+        maybe=None,
+        either="x",
+        point=Point(1, 0),
+        pair=Pair("l"),
+        options={"size": 3},
+        sku=Sku("A"),
+        few=1,
+        anything={"deep": [1]},
+        listed=[Point(1, 2)],
+        several=(Point(1),),
+        two=(1, "b"),
+        distinct=frozenset({"a", "b"}),
+        by_name={"n": Point(1)},
+        by_colour={Colour.BLUE: 1},
+    )
+    assert made.at.tzinfo is UTC
+    assert type(made.amount) is Decimal
+    assert str(made.amount) == "1.10"
+
+
+def test_what_is_built_turns_plain_again() -> None:
+    made = build(Everything, DATA)
+
+    assert build(Everything, plain(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("text", 5),
+        ("text", None),
+        ("number", "5"),
+        ("number", True),
+        ("number", 5.0),
+        ("number", Decimal("5.0")),
+        ("amount", 1.1),
+        ("amount", True),
+        ("amount", "NaN"),
+        ("amount", " 1"),
+        ("amount", "1_000"),
+        ("amount", "٣"),
+        ("amount", ""),
+        ("amount", "1e9999"),
+        ("amount", Decimal("1e-9999")),
+        ("amount", Decimal("Infinity")),
+        ("ratio", "0.5"),
+        ("ratio", True),
+        ("ratio", Decimal("1e999")),
+        ("ratio", 10**400),
+        ("flag", 1),
+        ("flag", "true"),
+        ("at", "2026-01-31T12:00:00"),
+        ("at", "2026-01-31"),
+        ("at", "yesterday"),
+        ("at", 1_700_000_000),
+        ("at", "0001-01-01T00:00:00+10:00"),
+        ("at", datetime(2026, 1, 1)),  # noqa: DTZ001
+        ("day", "2026-02-30"),
+        ("day", "20260131"),
+        ("day", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("key", "{00000000-0000-0000-0000-000000000007}"),
+        ("key", "00000000000000000000000000000007"),
+        ("key", 7),
+        ("raw", "not base64!"),
+        ("raw", 5),
+        ("colour", "RED"),
+        ("colour", "green"),
+        ("colour", ["red"]),
+        ("level", True),
+        ("level", "2"),
+        ("kind", "c"),
+        ("maybe", "x"),
+        ("either", 1.5),
+        ("point", {"x": 1, "z": 2}),
+        ("point", {}),
+        ("point", [1, 2]),
+        ("pair", ["l", 1]),
+        ("options", {"name": "n"}),
+        ("options", {"size": 1, "sizes": 2}),
+        ("sku", 5),
+        ("few", 0),
+        ("listed", {"x": 1}),
+        ("listed", "text"),
+        ("several", [{"x": "1"}]),
+        ("two", [1]),
+        ("two", [1, "b", 3]),
+        ("two", ["a", 1]),
+        ("distinct", ["a", "a"]),
+        ("by_name", [["n", {"x": 1}]]),
+        ("by_name", {"n": {"x": None}}),
+        ("by_colour", {"green": 1}),
+    ],
+)
+def test_what_does_not_fit_is_refused_at_its_place(name: str, value: object) -> None:
+    with pytest.raises(MisfitException) as raised:
+        build(Everything, {**DATA, name: value})
+
+    assert {path.partition(".")[0].partition("[")[0] for path, _ in raised.value.problems} == {name}
+
+
+def test_a_union_that_nothing_fits_tells_why() -> None:
+    with pytest.raises(MisfitException, match="fits none of its 2 forms"):
+        build(Everything, {**DATA, "either": None})
+
+
+def test_values_that_avro_has_already_made_are_taken() -> None:
+    made = build(
+        Everything,
+        {**DATA, "at": datetime(2026, 1, 1, tzinfo=UTC), "day": date(2026, 1, 1), "key": UUID(int=1), "raw": b"x"},
+    )
+
+    assert (made.at, made.day, made.key, made.raw) == (
+        datetime(2026, 1, 1, tzinfo=UTC),
+        date(2026, 1, 1),
+        UUID(int=1),
+        b"x",
+    )
+
+
+class Model(BaseModel):
+    name: str
+    count: PositiveInt = 1
+    points: list[Point] = []
+    alias: str = Field(default="", alias="other-name")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value == "nobody":
+            raise ValueError("nobody is not a name")
+        return value
+
+
+def test_a_pydantic_model_keeps_its_own_rules() -> None:
+    made = build(Model, {"name": "n", "count": 2, "points": [{"x": 1}], "other-name": "o"})
+
+    assert (made.name, made.count, made.points, made.alias) == ("n", 2, [Point(1)], "o")
+    assert plain(made) == {"name": "n", "count": 2, "points": [{"x": 1, "y": 0}], "other-name": "o"}
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"name": "nobody"}, "name"),
+        ({"name": "n", "count": 0}, "count"),
+        ({"name": "n", "count": "2"}, "count"),
+        ({"name": "n", "colour": "red"}, "colour"),
+        ({"count": 1}, "name"),
+        ({"name": "n", "points": [{"x": 1}, {"x": "1"}]}, "points[1].x"),
+    ],
+)
+def test_a_pydantic_model_is_as_strict_as_all_else(data: object, path: str) -> None:
+    with pytest.raises(MisfitException) as raised:
+        build(Model, data)
+
+    assert [where for where, _ in raised.value.problems] == [path]
+
+
+class ByHand:
+    def __init__(self, name: str, amount: Decimal = Decimal(0)) -> None:
+        if not name:
+            raise ValueError("the name is empty")
+        self.name = name
+        self.amount = amount
+        self.doubled = amount * 2
+        self._secret = "kept"
+
+
+def test_a_plain_class_is_built_by_its_own_init() -> None:
+    made = build(ByHand, {"name": "n", "amount": "2.5"})
+
+    assert (made.name, made.amount) == ("n", Decimal("2.5"))
+    assert plain(made) == {"name": "n", "amount": "2.5", "doubled": "5.0"}
+
+
+def test_an_init_that_refuses_is_a_misfit() -> None:
+    with pytest.raises(MisfitException, match="ByHand refuses it: the name is empty"):
+        build(ByHand, {"name": ""})
+
+
+class PlainCommand(Command[str]):
+    def __init__(self, order_id: str) -> None:
+        self.order_id = order_id
+
+
+def test_metadata_of_a_command_is_made_and_never_shown() -> None:
+    made = build(PlainCommand, {"order_id": "o-1"})
+
+    assert made.get_command_id()
+    assert plain(made) == {"order_id": "o-1"}
+
+
+@dataclass
+class Tree:
+    name: str
+    children: "list[Tree]" = field(default_factory=list)
+    depth: int = field(default=0, init=False)
+
+
+def test_a_class_may_hold_itself() -> None:
+    made = build(Tree, {"name": "a", "children": [{"name": "b"}]})
+
+    assert made == Tree("a", [Tree("b")])
+    assert plain(made) == {
+        "name": "a",
+        "depth": 0,
+        "children": [{"name": "b", "children": [], "depth": 0}],
+    }
+
+
+def test_a_field_that_init_does_not_take_is_not_known() -> None:
+    with pytest.raises(MisfitException, match="depth: is not known"):
+        build(Tree, {"name": "a", "depth": 1})
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    content: T
+    bare: list  # type: ignore[type-arg]
+
+
+def test_a_type_that_says_nothing_takes_anything() -> None:
+    assert build(Box, {"content": {"a": 1}, "bare": [1, "x"]}) == Box({"a": 1}, [1, "x"])
+
+
+class Strange:
+    __slots__ = ()
+
+
+@dataclass
+class Unreadable:
+    thing: Strange
+
+
+@dataclass
+class Unresolved:
+    thing: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+
+class Untyped:
+    def __init__(self, thing) -> None:  # type: ignore[no-untyped-def]
+        self.thing = thing
+
+
+class Variadic:
+    def __init__(self, *things: int) -> None:
+        self.things = things
+
+
+@pytest.mark.parametrize("cls", [Unreadable, Unresolved, Untyped, Variadic])
+def test_a_class_that_cannot_be_read_is_a_wiring_error(cls: type) -> None:
+    with pytest.raises(ConfigurationException):
+        build(cls, {"thing": 1})
+
+
+@pytest.mark.parametrize(("cls", "count"), [(Unresolved, 1), (Untyped, 1), (Variadic, 1), (Everything, 0), (Model, 0)])
+def test_shape_problems_are_known_before_the_first_message(cls: type, count: int) -> None:
+    assert len(shape_problems(cls)) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Word.YES, "yes"),
+        (Level.LOW, 1),
+        ({Colour.RED: 1}, {"red": 1}),
+        ({UUID(int=1): 1}, {"00000000-0000-0000-0000-000000000001": 1}),
+        ({"b", "a"}, ["a", "b"]),
+        ((1, (2,)), [1, [2]]),
+        (Decimal("1E+3"), "1E+3"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00Z"),
+    ],
+)
+def test_plain_forms(value: object, expected: object) -> None:
+    assert plain(value) == expected
+
+
+@given(
+    st.builds(
+        Point,
+        x=st.integers(),
+        y=st.integers(),
+    )
+)
+def test_points_round_trip(point: Point) -> None:
+    assert build(Point, plain(point)) == point
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False).filter(lambda value: abs(value.adjusted()) <= 6144))
+def test_decimals_round_trip_exactly(value: Decimal) -> None:
+    @dataclass
+    class Holder:
+        amount: Decimal
+
+    made = build(Holder, plain(Holder(value))).amount
+
+    assert made.as_tuple() == value.as_tuple()
