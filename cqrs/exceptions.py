@@ -47,7 +47,8 @@ class _ProcessingException(CqrsException):
     """Wrap what went wrong on a bus; `retryable` is the cause's own word."""
 
     def __init__(self, message: str, *, message_type: type | None = None, cause: BaseException | None = None) -> None:
-        super().__init__(message)
+        # By name: in the classes that are a refusal too, super() is that refusal, which is made of a result.
+        CqrsException.__init__(self, message)
         self.message_type = message_type
         self.cause = cause
         self.__cause__ = cause

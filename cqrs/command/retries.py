@@ -43,9 +43,9 @@ class RetryPolicy:
     backoff_seconds: float
     timing: Timing = Timing()
 
-    def allows(self, error: Exception, attempt: int) -> bool:
+    def allows(self, error: BaseException, attempt: int) -> bool:
         """Say whether there is another attempt after attempt number `attempt`, counted from 0, raised `error`."""
-        return attempt < self.retries and may_succeed_later(error)
+        return attempt < self.retries and isinstance(error, Exception) and may_succeed_later(error)
 
     async def wait(self, attempt: int) -> None:
         """Wait before the attempt that follows number `attempt`: exponential backoff with full jitter.

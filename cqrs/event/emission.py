@@ -1,6 +1,7 @@
 """Collect the events that a handler emits while it runs."""
 
 from contextvars import ContextVar, Token
+from types import TracebackType
 
 
 class EmittedEvents:
@@ -13,17 +14,23 @@ class EmittedEvents:
         self.closed = False
         self._token: Token[EmittedEvents | None] | None = None
 
-    def __enter__(self) -> "EmittedEvents":
+    def __enter__(self) -> None:
         self._token = _collecting.set(self)
-        return self
 
-    def __exit__(self, *exit_info: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.closed = True
         if self._token is not None:
             _collecting.reset(self._token)
 
 
 _collecting: ContextVar[EmittedEvents | None] = ContextVar("cqrs_emitted_events", default=None)
+
+
+def current_collection() -> EmittedEvents | None:
+    """Return where the running task's events are collected, which may have ended."""
+    return _collecting.get()
 
 
 def emit(event: object) -> None:

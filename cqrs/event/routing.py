@@ -44,7 +44,7 @@ class EventOutlet:
         """Say what of `route` this publisher cannot be told, a sentence each."""
         asked = {"message_format": route.message_format != _PLAIN.message_format, "key": route.key is not None}
         return [
-            f"{self._name}.publish takes no {name}: @publish_domain_event({name}={getattr(route, name)!r}) is left to it"
+            f"{self._name}.publish takes no {name}: @publish_domain_event({name}={getattr(route, name)!r}) is not told"
             for name, wanted in asked.items()
             if wanted and not self._takes_any and name not in self._named
         ]

@@ -1,0 +1,83 @@
+"""Decide once, for each message type, what its pipeline need not do."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cqrs.authorization.service import AuthorizationService
+from cqrs.command.lifecycle import ContextAwareHandler, Lifecycle, MessageHandler, overrides
+from cqrs.command.limit import TimeLimit
+from cqrs.command.message_types import checkable, type_argument
+from cqrs.command.metrics import CqrsMetricsService
+from cqrs.command.settings import BusSettings
+from cqrs.context.execution_context import ExecutionContext
+from cqrs.types import overrides_hook
+
+M = TypeVar("M")
+R = TypeVar("R")
+
+Check = Callable[[object, ExecutionContext | None], Awaitable[object]]
+"""Let a message pass, or raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerCalls:
+    """Hold the two ways to call one handler.
+
+    Attributes:
+        plain: Without a context.
+        contextual: With one.
+        expected: The classes of which a result must be an instance; None when that cannot be told.
+    """
+
+    plain: Lifecycle
+    contextual: Lifecycle
+    expected: tuple[type, ...] | None
+
+
+def compile_calls(handler: MessageHandler[M, R], message_type: type, root: type, seconds: float) -> HandlerCalls:
+    """Build the two ways to call `handler`.
+
+    Args:
+        handler: The handler.
+        message_type: The class of its messages.
+        root: Command or Query, whose type argument is the result.
+        seconds: The handler's limit.
+    """
+    declared = type_argument(message_type, root, 0) or type_argument(handler, MessageHandler, 1)
+    expected = checkable(declared) if declared is not None else None
+    limit = TimeLimit(type(handler).__qualname__, seconds)
+
+    def lifecycle(act: Callable[..., object], *, aware: bool = False, hooked: bool = True) -> Lifecycle:
+        return Lifecycle(handler, act, aware=aware, hooked=hooked, limit=limit, expected=expected)
+
+    own_handle = isinstance(handler, ContextAwareHandler) or overrides(handler, "handle")
+    plain = lifecycle(handler.handle, hooked=False) if own_handle else lifecycle(handler.do_handle)
+    if overrides(handler, "handle_with_context"):
+        return HandlerCalls(plain, lifecycle(handler.handle_with_context, aware=True, hooked=False), expected)
+    if isinstance(handler, ContextAwareHandler):
+        return HandlerCalls(plain, lifecycle(handler.do_handle_with_context, aware=True), expected)
+    return HandlerCalls(plain, plain, expected)
+
+
+def authorization_can_deny(service: AuthorizationService, message_type: type) -> bool:
+    """Say whether `service` may refuse a message of this class; only our own service is known well enough to say no."""
+    if type(service) is not AuthorizationService:
+        return True
+    hooks = ("authorize", "authorize_with_context")
+    return service.is_enabled and any(overrides_hook(message_type, hook) for hook in hooks)
+
+
+def recording(metrics: CqrsMetricsService | None, *wanted: bool) -> CqrsMetricsService | None:
+    """Return `metrics` when there is something to record in and every switch is on, else None."""
+    if metrics is None or not all(wanted):
+        return None
+    return metrics if type(metrics) is not CqrsMetricsService or metrics.is_recording else None
+
+
+def default_authorization(settings: BusSettings | None) -> AuthorizationService:
+    """Return the authorization of a bus that is given none: on, unless the settings say otherwise."""
+    if settings is None:
+        return AuthorizationService()
+    own = settings.authorization
+    return AuthorizationService(own.enabled, own.custom.enabled, own.custom.timeout_ms)

@@ -1,0 +1,91 @@
+"""What is open while a message is on its bus: its correlation id, and its span."""
+
+from contextlib import AbstractContextManager, ExitStack
+
+from cqrs.decorators import HandlerOptions
+from cqrs.tracing import attributes
+from cqrs.tracing.correlation import CorrelationContext
+from cqrs.tracing.tracer import AttributeValue, Tracer
+from cqrs.types import Command, Query, message_name
+
+
+def correlate(message: Command[object] | Query[object]) -> AbstractContextManager[None]:
+    """Open the scope of the message's correlation id, and write the id on the message when it has none.
+
+    It is the message's own, else that of the running task, else the message's own id: it is the root then.
+    """
+    correlation_id = message.get_correlation_id()
+    if correlation_id is None:
+        correlation_id = CorrelationContext.get_correlation_id() or identity(message)
+        message.set_correlation_id(correlation_id)
+    return CorrelationContext.scope(correlation_id=correlation_id)
+
+
+def identity(message: Command[object] | Query[object]) -> str:
+    """Return the command's or the query's id."""
+    return message.get_command_id() if isinstance(message, Command) else message.get_query_id()
+
+
+class TracedEntry:
+    """Open, for each message of one type, its correlation id and its span; the ids of the context follow the span.
+
+    Args:
+        tracer: Opens spans.
+        kind: "command" or "query": the first word of the span's name.
+        message_type: The class of the messages.
+        id_attribute: The span attribute that holds the message's id.
+        options: Tags and description of the handler.
+    """
+
+    def __init__(
+        self, tracer: Tracer, kind: str, message_type: type, id_attribute: str, options: HandlerOptions
+    ) -> None:
+        name = message_name(message_type)
+        self._tracer = tracer
+        self._span_name = f"{kind} {name}"
+        self._id_attribute = id_attribute
+        self._attributes = {attributes.MESSAGE_TYPE: name, **described(options)}
+
+    def __call__(self, message: Command[object] | Query[object]) -> AbstractContextManager[object]:
+        """Open both; they close in the reverse order."""
+        with ExitStack() as stack:
+            stack.enter_context(correlate(message))
+            known = {**self._attributes, self._id_attribute: identity(message)}
+            span = stack.enter_context(self._tracer.span(self._span_name, attributes=known))
+            if span.trace_id is not None:
+                stack.enter_context(CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id))
+            return stack.pop_all()
+
+
+class HandlerSpan:
+    """Open the span of one attempt of a handler; the span id of the context follows it.
+
+    Args:
+        tracer: Opens spans.
+        handler: The handler.
+        options: Its tags and description.
+    """
+
+    def __init__(self, tracer: Tracer, handler: object, options: HandlerOptions) -> None:
+        self._tracer = tracer
+        self._span_name = f"handle {type(handler).__name__}"
+        self._attributes = {attributes.HANDLER_NAME: type(handler).__qualname__, **described(options)}
+
+    def __call__(self, around: AbstractContextManager[object]) -> AbstractContextManager[object]:
+        """Open `around`, and the span within it."""
+        with ExitStack() as stack:
+            stack.enter_context(around)
+            span = stack.enter_context(self._tracer.span(self._span_name, attributes=self._attributes))
+            if span.trace_id is not None:
+                stack.enter_context(CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id))
+            return stack.pop_all()
+
+
+def described(options: HandlerOptions) -> dict[str, AttributeValue]:
+    """Return the span attributes that say what a decorator tells of its handler."""
+    told: dict[str, AttributeValue] = {}
+    if options.description:
+        told[attributes.HANDLER_DESCRIPTION] = options.description
+    if options.tags:
+        told[attributes.HANDLER_TAGS] = options.tags
+    return told
