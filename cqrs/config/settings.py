@@ -111,6 +111,13 @@ class ServiceSettings(BaseSettings):
         default=None, description="SQLAlchemy URL with an async driver; not set: SQLite under state_path"
     )
 
+    management_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address that serves metrics and probes; 0.0.0.0 serves all"
+    )
+    management_port: int = Field(
+        default=8081, ge=0, le=65535, description="Port that serves metrics and probes; 0 takes any free one"
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="The least severe level that is logged"
     )

@@ -1,0 +1,418 @@
+"""The whole service, folded together: the one module that sees every adapter.
+
+What is started first is stopped last: telemetry, broker, registry, database, buses, producer, consumer.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from cqrs.actuator.endpoint import CqrsMetricsEndpoint
+from cqrs.actuator.health import CqrsHealthIndicator
+from cqrs.avro.comparison import command_problems
+from cqrs.avro.confluent_registry import ConfluentSchemaRegistry
+from cqrs.avro.decoder import AvroDecoder
+from cqrs.avro.encoder import AvroEncoder
+from cqrs.avro.file_registry import FileSchemaRegistry
+from cqrs.avro.schemas import AvroSchemas
+from cqrs.command.bus import CommandBus, DefaultCommandBus
+from cqrs.command.metrics import CqrsMetricsService, MetricsRegistry
+from cqrs.command.registry import HandlerRegistry
+from cqrs.config.settings import ServiceSettings
+from cqrs.container import Container
+from cqrs.event.publisher import DEFAULT_DESTINATION
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
+from cqrs.http.management import ManagementSources, management_app
+from cqrs.http.schema_registry import schema_registry_app
+from cqrs.http.server import ThreadedServer
+from cqrs.kafka.consumer import KafkaConsumer
+from cqrs.kafka.producer import KafkaProducer
+from cqrs.messaging.backoff import Backoff
+from cqrs.messaging.dead_letters import DeadLetters, dead_letter
+from cqrs.messaging.delivery import Middleware, fold
+from cqrs.messaging.dispatcher import AVRO, JSON, CommandTypes, Dispatcher
+from cqrs.messaging.events import MessageEventPublisher
+from cqrs.messaging.metrics import measure
+from cqrs.messaging.ports import Decoder, EventEncoder
+from cqrs.messaging.routes import event_types_of, route_problems, routes_of
+from cqrs.messaging.schemas import SchemaRegistry
+from cqrs.messaging.subscriber import Subscriber
+from cqrs.messaging.tracing import TracedProducer, trace
+from cqrs.query.bus import DefaultQueryBus, QueryBus
+from cqrs.scanning import scan
+from cqrs.serialization.json import JsonDecoder, JsonEncoder
+from cqrs.sql.engine import create_engine
+from cqrs.sql.schema import Tables, create_tables
+from cqrs.sql.unit_of_work import SqlUnitOfWork
+from cqrs.telemetry.logs import configure_logging
+from cqrs.telemetry.metrics import PrometheusMetrics
+from cqrs.telemetry.span_memory import SpanMemory
+from cqrs.telemetry.tracing import configure_tracing
+from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.tracing.tracer import Tracer
+
+logger = logging.getLogger(__name__)
+
+FETCH_SECONDS = 0.5
+"""How long a broker may keep a fetch that finds nothing new."""
+
+EMBEDDED_FETCH_SECONDS = 0.02
+"""How long the embedded broker may keep a fetch: its long poll is not woken by a produce."""
+
+TELEMETRY_SHUTDOWN_SECONDS = 2.0
+"""How long the last spans may take to reach the collector."""
+
+DEAD_LETTER_HEADROOM_BYTES = 64 * 1024
+"""What a dead letter may add to the record it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """Name the parts of a service that are its own.
+
+    Attributes:
+        packages: Packages scanned for handlers and `@service` classes.
+        events: Packages scanned for event classes, which declare `event_type`.
+        tables: The tables to create at start, or None for a service without a database.
+        version: The service's version, for traces and metrics.
+    """
+
+    packages: tuple[str, ...]
+    events: tuple[str, ...] = ()
+    tables: Tables | None = None
+    version: str = "0"
+
+
+def middleware(tracer: Tracer, metrics: MetricsRegistry, letters: DeadLetters, group_id: str) -> tuple[Middleware, ...]:
+    """Return what wraps every delivery, the first one outermost."""
+    return (
+        trace(tracer, group_id),
+        measure(metrics),
+        dead_letter(letters),
+    )
+
+
+class Service:
+    """Run a service: start what it needs, consume commands until it is told to stop, stop in order.
+
+    Args:
+        settings: Every setting.
+        parts: What the service itself consists of.
+        spans: Keeps the spans of the latest traces, for whoever wants to draw them; None keeps none.
+
+    Attributes:
+        bootstrap_servers: The broker's address: the embedded one's, or the given cluster's.
+        registry_url: Where the schema registry answers Confluent's REST API.
+        command_bus: The command bus.
+        query_bus: The query bus.
+        tracer: The tracer of all rooms.
+        spans: Where finished spans are kept, or None.
+        handlers: Every handler that was found.
+    """
+
+    bootstrap_servers: str
+    registry_url: str
+    command_bus: DefaultCommandBus
+    query_bus: DefaultQueryBus
+    tracer: Tracer
+    handlers: HandlerRegistry
+
+    def __init__(self, settings: ServiceSettings, parts: ServiceParts, spans: SpanMemory | None = None) -> None:
+        self.settings = settings
+        self.spans = spans
+        self._parts = parts
+        self._closing = AsyncExitStack()
+        self._consuming: asyncio.Task[None] | None = None
+        self._subscriber: Subscriber | None = None
+        self._told_to_stop = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start everything and begin to consume.
+
+        Raises:
+            ConfigurationException: the wiring or the settings are wrong; shows every problem.
+            DependencyUnavailableException: the broker, the registry or the database cannot be reached.
+        """
+        async with AsyncExitStack() as closing:
+            self._open_telemetry(closing)
+            await self._open_broker(closing)
+            await self._open_registry(closing)
+            await self._open_producer(closing)
+            unit_of_work = await self._open_database(closing)
+            self._build_buses(unit_of_work)
+            await self._open_container(closing, unit_of_work)
+            await self._check()
+            await self._open_consumer(closing)
+            await self._open_management(closing)
+            self._closing = closing.pop_all()
+
+    async def ready(self) -> None:
+        """Return once the group has assigned partitions to this member."""
+        if self._subscriber is None:
+            raise RuntimeError("the service has not been started; call start() first")
+        await self._subscriber.assigned.wait()
+
+    async def run(self) -> None:
+        """Consume until SIGTERM, SIGINT or `stop()`; then finish what is in hand, commit, leave the group.
+
+        Raises:
+            Exception: consuming ended by itself, which is a defect; the process should end and be started again.
+        """
+        if self._consuming is None:
+            raise RuntimeError("the service has not been started; call start() first")
+        self._tracing.install()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._told_to_stop.set)
+        told = asyncio.create_task(self._told_to_stop.wait())
+        try:
+            await asyncio.wait({self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+        if self._consuming.done():
+            self._consuming.result()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Finish the record in hand, commit, leave, and close everything; harmless when called again."""
+        self._told_to_stop.set()
+        closing, self._closing = self._closing, AsyncExitStack()
+        await closing.aclose()
+
+    def _open_telemetry(self, closing: AsyncExitStack) -> None:
+        settings, version = self.settings, self._parts.version
+        closing.callback(configure_logging(settings.log_level, settings.log_format).restore)
+        self._metrics = PrometheusMetrics(settings.service_name, version)
+        self._tracing = configure_tracing(
+            settings.service_name,
+            version,
+            processors=() if self.spans is None else (self.spans,),
+            ignored_header=self._metrics.count_ignored_header,
+            exported=self._metrics.count_exported_spans,
+        )
+        self.tracer = self._tracing.tracer
+        closing.push_async_callback(asyncio.to_thread, self._tracing.shutdown, TELEMETRY_SHUTDOWN_SECONDS)
+
+    async def _open_broker(self, closing: AsyncExitStack) -> None:
+        given = self.settings.kafka_bootstrap_servers
+        if given is not None:
+            self.bootstrap_servers = given
+            return
+        broker = EmbeddedBroker()
+        await asyncio.to_thread(broker.start)
+        closing.push_async_callback(asyncio.to_thread, broker.stop)
+        for topic, partitions in self._expected_topics().items():
+            await asyncio.to_thread(broker.create_topic, topic, partitions)
+        self.bootstrap_servers = broker.bootstrap_servers
+
+    async def _open_registry(self, closing: AsyncExitStack) -> None:
+        registry = await self._schema_registry(closing)
+        self._schemas = AvroSchemas.load(self.settings.schemas_path)
+        avro = AvroDecoder(self._schemas, registry, max_bytes=self.settings.max_message_bytes)
+        json = JsonDecoder(contract=self._schemas.check, max_bytes=self.settings.max_message_bytes)
+        self._decoders: dict[str, Decoder] = {JSON: json, AVRO: avro, "avro/binary": avro}
+        self._avro_encoder = AvroEncoder(self._schemas, registry)
+        self._encoders: dict[str, EventEncoder] = {"json": JsonEncoder(), "avro": self._avro_encoder}
+
+    async def _schema_registry(self, closing: AsyncExitStack) -> SchemaRegistry:
+        given = self.settings.schema_registry_url
+        if given is not None:
+            self.registry_url = given
+            remote = ConfluentSchemaRegistry(given)
+            closing.push_async_callback(remote.close)
+            return remote
+        local = FileSchemaRegistry(self.settings.state_path / "schema-registry")
+        self.registry_url = await self._serve(closing, ThreadedServer(schema_registry_app(local)))
+        return local
+
+    async def _open_producer(self, closing: AsyncExitStack) -> None:
+        settings = self.settings
+        self._kafka_producer = KafkaProducer(
+            bootstrap_servers=self.bootstrap_servers,
+            client_id=settings.kafka_client_id,
+            send_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+            max_message_bytes=settings.max_message_bytes + DEAD_LETTER_HEADROOM_BYTES,
+        )
+        closing.push_async_callback(self._kafka_producer.stop)
+        await self._kafka_producer.start()
+        self._producer = TracedProducer(self._kafka_producer, self.tracer)
+
+    async def _open_database(self, closing: AsyncExitStack) -> SqlUnitOfWork | None:
+        if self._parts.tables is None:
+            return None
+        given = self.settings.database_url
+        url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{self.settings.state_path / 'service.db'}"
+        engine = create_engine(url)
+        closing.push_async_callback(engine.dispose)
+        await create_tables(engine, self._parts.tables)
+        return SqlUnitOfWork(engine)
+
+    def _build_buses(self, unit_of_work: SqlUnitOfWork | None) -> None:
+        settings = self.settings
+        metrics = CqrsMetricsService(self._metrics)
+        publisher = MessageEventPublisher(self._producer, self._encoders, source=f"/{settings.service_name}")
+        self.handlers = HandlerRegistry()
+        self.command_bus = DefaultCommandBus(
+            registry=self.handlers,
+            metrics=metrics,
+            event_publisher=publisher,
+            tracer=self.tracer,
+            unit_of_work=unit_of_work,
+            properties=settings.cqrs,
+        )
+        self.query_bus = DefaultQueryBus(
+            registry=self.handlers, metrics=metrics, tracer=self.tracer, properties=settings.cqrs
+        )
+
+    async def _open_container(self, closing: AsyncExitStack, unit_of_work: SqlUnitOfWork | None) -> None:
+        instances: dict[type, object] = {
+            CommandBus: self.command_bus,
+            QueryBus: self.query_bus,
+            HandlerRegistry: self.handlers,
+            Tracer: self.tracer,
+            MetricsRegistry: self._metrics,
+            type(self.settings): self.settings,
+        }
+        if unit_of_work is not None:
+            instances[SqlUnitOfWork] = unit_of_work
+        container = await closing.enter_async_context(Container(packages=self._parts.packages, instances=instances))
+        self.handlers.discover_from_beans(await container.start())
+
+    async def _check(self) -> None:
+        """Find everything that would fail later, before the first message.
+
+        Raises:
+            ConfigurationException: shows all of it.
+        """
+        topics = await self._kafka_producer.topics()
+        handlers = [type(each.handler) for each in self.handlers.command_registrations()]
+        routes = routes_of(handlers, DEFAULT_DESTINATION)
+        events = event_types_of(scan(self._parts.events, lambda _: True))
+        letters = {each: each + self.settings.dead_letter_suffix for each in self.settings.command_topics}
+        problems = [*_missing_topics(self._expected_topics(), topics, letters), *self._command_problems()]
+        problems += route_problems(routes, events, self._encoders, topics)
+        if problems:
+            raise ConfigurationException(problems)
+        for route in routes:
+            if route.message_format == "avro":
+                await self._register(events, route.topic)
+
+    async def _register(self, events: Iterable[type], topic: str) -> None:
+        """Register the events' schemas before the first one is written; a registry that is away is asked again then."""
+        try:
+            for event_type in events:
+                await self._avro_encoder.register(event_type, topic)
+        except DependencyUnavailableException as error:
+            logger.warning("the events' schemas are registered with the first event: %s", error)
+
+    def _command_problems(self) -> Iterator[str]:
+        types = self.handlers.get_registered_command_types()
+        try:
+            self._types = CommandTypes(types)
+        except ConfigurationException as error:
+            yield from error.problems
+        for each in sorted(types, key=lambda each: each.__qualname__):
+            yield from command_problems(self._schemas, each)
+
+    def _expected_topics(self) -> dict[str, int]:
+        """Return the declared topics and the dead letter topic of each command topic, with their partition counts."""
+        declared = dict(self.settings.topics)
+        letters = {
+            each + self.settings.dead_letter_suffix: declared.get(each, 1) for each in self.settings.command_topics
+        }
+        return dict.fromkeys(self.settings.command_topics, 1) | letters | declared
+
+    async def _open_consumer(self, closing: AsyncExitStack) -> None:
+        settings = self.settings
+        letters = DeadLetters(self._producer, settings.kafka_group_id, settings.dead_letter_suffix)
+        dispatcher = Dispatcher(self.command_bus, self._types, self._decoders, max_bytes=settings.max_message_bytes)
+        self._subscriber = Subscriber(
+            self._kafka_consumer(),
+            fold(middleware(self.tracer, self._metrics, letters, settings.kafka_group_id), dispatcher),
+            backoff=Backoff(settings.retry_backoff_min_ms / 1000, settings.retry_backoff_max_ms / 1000),
+            commit_seconds=settings.commit_interval_ms / 1000,
+        )
+        self._consuming = asyncio.create_task(self._subscriber.run(), name="subscriber")
+        closing.push_async_callback(self._stop_consuming, self._subscriber, self._consuming)
+
+    def _kafka_consumer(self) -> KafkaConsumer:
+        settings = self.settings
+        embedded = (
+            {"fetch_max_wait_seconds": EMBEDDED_FETCH_SECONDS} if settings.kafka_bootstrap_servers is None else {}
+        )
+        return KafkaConsumer(
+            settings.command_topics,
+            settings.kafka_group_id,
+            bootstrap_servers=self.bootstrap_servers,
+            client_id=settings.kafka_client_id,
+            max_poll_records=settings.kafka_max_poll_records,
+            session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
+            request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+            fetch_max_wait_seconds=EMBEDDED_FETCH_SECONDS if embedded else FETCH_SECONDS,
+        )
+
+    async def _stop_consuming(self, subscriber: Subscriber, consuming: "asyncio.Task[None]") -> None:
+        """Let the record in hand finish within the budget; what does not is left uncommitted for the next member."""
+        subscriber.stop()
+        done, _ = await asyncio.wait({consuming}, timeout=self.settings.shutdown_timeout_seconds)
+        if not done:
+            logger.warning(
+                "the record in hand did not finish within SHUTDOWN_TIMEOUT_SECONDS (%g); it will be read again",
+                self.settings.shutdown_timeout_seconds,
+            )
+            consuming.cancel()
+            await asyncio.wait({consuming})
+
+    async def _open_management(self, closing: AsyncExitStack) -> None:
+        sources = ManagementSources(
+            metrics=self._metrics.render,
+            bus_metrics=CqrsMetricsEndpoint(registry=self.handlers).get_metrics,
+            bus_health=CqrsHealthIndicator(registry=self.handlers).health,
+            readiness=self._readiness,
+        )
+        host, port = self.settings.management_host, self.settings.management_port
+        self.management_url = await self._serve(closing, ThreadedServer(management_app(sources), host=host, port=port))
+
+    def _readiness(self) -> Mapping[str, str | None]:
+        subscriber = self._subscriber
+        assigned = subscriber is not None and subscriber.assigned.is_set()
+        return {
+            "assignment": None if assigned else "no partitions are assigned yet",
+            "delivery": subscriber.waiting_for if subscriber is not None else None,
+            "shutdown": "the service is stopping" if self._told_to_stop.is_set() else None,
+        }
+
+    async def _serve(self, closing: AsyncExitStack, server: ThreadedServer) -> str:
+        await server.start()
+        closing.push_async_callback(server.stop)
+        return server.url
+
+
+def _missing_topics(
+    expected: Mapping[str, int], existing: Mapping[str, int], letters: Mapping[str, str]
+) -> Iterator[str]:
+    for topic, partitions in expected.items():
+        if topic not in existing:
+            yield f"topic {topic!r} does not exist; create it with {partitions} partitions"
+    for source, letter in letters.items():
+        if letter in existing and existing[letter] < existing.get(source, 0):
+            yield (
+                f"topic {letter!r} has {existing[letter]} partitions and {source!r} has {existing[source]}; "
+                "a dead letter keeps its partition, so give it as many"
+            )
