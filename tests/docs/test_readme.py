@@ -18,7 +18,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def tests_in(path: Path) -> set[str]:
+def names_of_tests(path: Path) -> set[str]:
     return {
         node.name
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
@@ -40,7 +40,7 @@ def test_every_test_that_it_names_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README)
 
     assert named
-    assert not [f"{path}::{name}" for path, name in named if name not in tests_in(ROOT / path)]
+    assert not [f"{path}::{name}" for path, name in named if name not in names_of_tests(ROOT / path)]
 
 
 def test_every_promise_names_a_test() -> None:
