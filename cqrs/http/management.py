@@ -60,32 +60,39 @@ def management_app(sources: ManagementSources) -> Starlette:
     | `/actuator/cqrs/metrics` | the handlers that are registered |
     """
 
-    async def metrics(request: Request) -> Response:
-        body, content_type = sources.metrics(request.headers.get("accept", ""))
-        return Response(body, media_type=None, headers={"Content-Type": content_type, **_NO_STORE})
-
-    async def bus_metrics(_request: Request) -> Response:
-        return JSONResponse(dict(sources.bus_metrics()), headers=_NO_STORE)
-
-    async def liveness(_request: Request) -> Response:
-        return _health(_components("liveness", sources.liveness))
-
-    async def readiness(_request: Request) -> Response:
-        return _health(_components("readiness", sources.readiness))
-
-    async def health(_request: Request) -> Response:
-        parts = _components("liveness", sources.liveness) | _components("readiness", sources.readiness)
-        return _health({"cqrs": dict(sources.bus_health()), **parts})
-
+    endpoints = _Endpoints(sources)
     return Starlette(
         routes=[
-            Route("/metrics", metrics),
-            Route("/actuator/health", health),
-            Route("/actuator/health/liveness", liveness),
-            Route("/actuator/health/readiness", readiness),
-            Route("/actuator/cqrs/metrics", bus_metrics),
+            Route("/metrics", endpoints.metrics),
+            Route("/actuator/health", endpoints.health),
+            Route("/actuator/health/liveness", endpoints.liveness),
+            Route("/actuator/health/readiness", endpoints.readiness),
+            Route("/actuator/cqrs/metrics", endpoints.bus_metrics),
         ]
     )
+
+
+class _Endpoints:
+    def __init__(self, sources: ManagementSources) -> None:
+        self._sources = sources
+
+    async def metrics(self, request: Request) -> Response:
+        body, content_type = self._sources.metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
+
+    async def bus_metrics(self, _request: Request) -> Response:
+        return JSONResponse(dict(self._sources.bus_metrics()), headers=_NO_STORE)
+
+    async def liveness(self, _request: Request) -> Response:
+        return _health(_components("liveness", self._sources.liveness))
+
+    async def readiness(self, _request: Request) -> Response:
+        return _health(_components("readiness", self._sources.readiness))
+
+    async def health(self, _request: Request) -> Response:
+        live = _components("liveness", self._sources.liveness)
+        ready = _components("readiness", self._sources.readiness)
+        return _health({"cqrs": dict(self._sources.bus_health()), **live, **ready})
 
 
 def _components(probe: str, checks: Checks) -> dict[str, dict[str, object]]:

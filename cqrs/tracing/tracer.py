@@ -60,9 +60,11 @@ class Tracer(Protocol):
             attributes: Attributes known at the start.
             parent: Record headers whose W3C trace context is the parent; None takes the current span.
         """
+        ...
 
     def inject(self) -> Headers:
         """Return the W3C headers (`traceparent`, `tracestate`, `baggage`) of the current span, each at most once."""
+        ...
 
 
 class _NoSpan:
