@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 
+from cqrs.http.management import ManagementSources, management_app
 from tests.docs.settings_table import BEGIN, END, settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +70,8 @@ def test_its_json_commands_have_the_fields_of_their_schemas() -> None:
         assert set(data) == known[example.get("type", "orders.CreateOrder")]
 
 
-def test_its_python_is_python() -> None:
-    assert blocks("python")
-    for block in blocks("python"):
-        ast.parse(block)
+def test_it_lists_the_paths_that_are_served() -> None:
+    nothing = ManagementSources(lambda accept: (b"", "text/plain"), dict, dict)
+    served = {route.path for route in management_app(nothing).routes if isinstance(route, Route)}
+
+    assert set(re.findall(r"^\| `(/[\w/]+)` \|", README, flags=re.MULTILINE)) == served
