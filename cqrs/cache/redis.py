@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Self, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -30,16 +30,26 @@ class RedisCacheAdapter:
         self._codec = ValueCodec(types)
 
     @classmethod
-    def from_url(cls, url: str, types: Iterable[type] = (), timeout_seconds: float = 1.0) -> Self:
+    def from_url(
+        cls, url: str, types: Iterable[type] = (), timeout_seconds: float = 1.0, max_connections: int = 20
+    ) -> Self:
         """Return an adapter with a client of its own, which `close` closes.
 
         Args:
             url: `redis://host:port/database`, or `rediss://` for TLS.
             types: As for the class.
-            timeout_seconds: How long connecting and each answer may take.
+            timeout_seconds: How long a free connection, connecting and each answer may take.
+            max_connections: How many connections are open at most; further calls wait for one.
         """
-        client = Redis.from_url(url, socket_connect_timeout=timeout_seconds, socket_timeout=timeout_seconds)
-        return cls(client, types)
+        # The default pool refuses a call when all connections are in use.
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            socket_timeout=timeout_seconds,
+        )
+        return cls(Redis.from_pool(pool), types)
 
     async def get(self, key: str) -> object:
         """Return the value, or None when there is none or its time is over.
