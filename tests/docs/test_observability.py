@@ -3,12 +3,17 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import Metric
 
+from cqrs.command.bus import DefaultCommandBus
+from cqrs.command.handler import CommandHandler
+from cqrs.command.registry import HandlerRegistry
+from cqrs.decorators import command_handler
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt
@@ -18,6 +23,7 @@ from cqrs.telemetry.metrics import PrometheusMetrics
 from cqrs.telemetry.span_memory import FinishedSpan, SpanMemory
 from cqrs.telemetry.tracer import OpenTelemetryTracer
 from cqrs.tracing import attributes
+from cqrs.types import Command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
 VALUES = {"KAFKA", "OPERATION_SEND", "OPERATION_PROCESS"}
@@ -140,3 +146,35 @@ async def test_the_row_of_process_is_what_the_consumer_says(
     message = Message("orders.commands", 0, 7, key, value)
     await trace(tracer, "orders")(handle)(Delivery(message, read_envelope(message)))
     check(only_span(memory))
+
+
+@dataclass(frozen=True)
+class Open(Command[str]):
+    order_id: str
+
+
+@command_handler
+class PlainHandler(CommandHandler[Open, str]):
+    async def do_handle(self, command: Open) -> str:
+        return command.order_id
+
+
+@command_handler(description="Opens an order.", tags=("orders",))
+class DescribedHandler(CommandHandler[Open, str]):
+    async def do_handle(self, command: Open) -> str:
+        return command.order_id
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("handler", [PlainHandler(), DescribedHandler()])
+async def test_the_rows_of_command_and_handle_are_what_the_bus_says(
+    memory: SpanMemory, tracer: OpenTelemetryTracer, handler: CommandHandler[Open, str]
+) -> None:
+    registry = HandlerRegistry()
+    registry.register_command_handler(handler)
+    await DefaultCommandBus(registry=registry, tracer=tracer).send(Open("o-1"))
+    handle, command = memory.trace(memory.trace_ids()[0])
+    assert (handle.name, command.name) == (f"handle {type(handler).__name__}", "command Open")
+    assert handle.parent_span_id == command.span_id
+    check(handle)
+    check(command)
