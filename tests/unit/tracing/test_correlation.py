@@ -1,6 +1,6 @@
 import asyncio
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
@@ -68,7 +68,7 @@ def test_headers_hold_only_what_is_set() -> None:
 
 @given(correlation_id=IDS, trace_id=IDS, span_id=IDS, case=st.sampled_from([str.upper, str.lower, str.title]))
 def test_headers_round_trip_whatever_their_case(
-    correlation_id: str, trace_id: str, span_id: str, case: "type[str]"
+    correlation_id: str, trace_id: str, span_id: str, case: Callable[[str], str]
 ) -> None:
     with CorrelationContext.scope(correlation_id=correlation_id, trace_id=trace_id, span_id=span_id):
         sent = {case(name): value for name, value in CorrelationContext.create_context_headers().items()}
