@@ -167,6 +167,16 @@ def state_fingerprint(query: Query[object]) -> str | None:
     return fingerprint((type(query).__module__, type(query).__qualname__, state))
 
 
+def chosen_cache_key(query: Query[object]) -> str | None:
+    """Return the key that `set_cache_key` gave this one query, or None."""
+    return metadata_of(query).cache_key
+
+
+def overrides_cache_key(query_type: type[Query[object]]) -> bool:
+    """Say whether a query class computes its cache key itself."""
+    return getattr_static(query_type, "get_cache_key") is not getattr_static(Query, "get_cache_key")
+
+
 def message_type(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
     """Declare the wire name of a command or event class, and the names it was known by before.
 

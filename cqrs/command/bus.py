@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from cqrs.authorization.service import AuthorizationService
+from cqrs.cache.adapter import CacheAdapter
 from cqrs.command.compilation import default_authorization, recording
 from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import CqrsMetricsService
-from cqrs.command.pipeline import CommandPipeline, CommandServices, Evicting
+from cqrs.command.pipeline import CommandPipeline, CommandServices
+from cqrs.command.query_cache import QueryCache, query_cache
 from cqrs.command.registry import HandlerRegistry
 from cqrs.command.retries import Timing
 from cqrs.command.settings import BusSettings
@@ -81,7 +83,7 @@ class DefaultCommandBus:
         tracer: Tracer | None = None,
         unit_of_work: UnitOfWork | None = None,
         properties: BusSettings | None = None,
-        cache_adapter: Evicting | None = None,
+        cache_adapter: QueryCache | CacheAdapter | None = None,
         lenient_publication: bool | None = None,
         timing: Timing | None = None,
     ) -> None:
@@ -95,7 +97,7 @@ class DefaultCommandBus:
             outlet=EventOutlet(event_publisher or NoOpEventPublisher()),
             tracer=tracer if tracer is not None and (own is None or own.tracing_enabled) else NoTracer(),
             unit_of_work=unit_of_work or NoUnitOfWork(),
-            cache=cache_adapter,
+            cache=query_cache(cache_adapter),
             lenient=lenient if lenient_publication is None else lenient_publication,
             timeout=own.timeout if own is not None else DEFAULT_TIMEOUT,
             timing=timing or Timing(),

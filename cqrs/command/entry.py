@@ -1,11 +1,12 @@
 """What is open while a message is on its bus: its correlation id, and its span."""
 
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from cqrs.decorators import HandlerOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
-from cqrs.tracing.tracer import AttributeValue, Tracer
+from cqrs.tracing.tracer import AttributeValue, Span, Tracer
 from cqrs.types import Command, Query, message_name
 
 
@@ -46,15 +47,12 @@ class TracedEntry:
         self._id_attribute = id_attribute
         self._attributes = {attributes.MESSAGE_TYPE: name, **described(options)}
 
-    def __call__(self, message: Command[object] | Query[object]) -> AbstractContextManager[object]:
-        """Open both; they close in the reverse order."""
-        with ExitStack() as stack:
-            stack.enter_context(correlate(message))
-            known = {**self._attributes, self._id_attribute: identity(message)}
-            span = stack.enter_context(self._tracer.span(self._span_name, attributes=known))
-            if span.trace_id is not None:
-                stack.enter_context(CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id))
-            return stack.pop_all()
+    @contextmanager
+    def __call__(self, message: Command[object] | Query[object]) -> Iterator[Span]:
+        """Open both and give the span; they close in the reverse order."""
+        known = {**self._attributes, self._id_attribute: identity(message)}
+        with correlate(message), self._tracer.span(self._span_name, attributes=known) as span, _ids_of(span):
+            yield span
 
 
 class HandlerSpan:
@@ -71,14 +69,16 @@ class HandlerSpan:
         self._span_name = f"handle {type(handler).__name__}"
         self._attributes = {attributes.HANDLER_NAME: type(handler).__qualname__, **described(options)}
 
-    def __call__(self, around: AbstractContextManager[object]) -> AbstractContextManager[object]:
+    @contextmanager
+    def __call__(self, around: AbstractContextManager[object]) -> Iterator[Span]:
         """Open `around`, and the span within it."""
-        with ExitStack() as stack:
-            stack.enter_context(around)
-            span = stack.enter_context(self._tracer.span(self._span_name, attributes=self._attributes))
-            if span.trace_id is not None:
-                stack.enter_context(CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id))
-            return stack.pop_all()
+        with around, self._tracer.span(self._span_name, attributes=self._attributes) as span, _ids_of(span):
+            yield span
+
+
+def _ids_of(span: Span) -> AbstractContextManager[None]:
+    """Let the trace and span ids of the context follow `span`; where nothing is traced they stay."""
+    return CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id)
 
 
 def described(options: HandlerOptions) -> dict[str, AttributeValue]:

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from cqrs.authorization.service import AuthorizationService
 from cqrs.command.compilation import Check, authorization_can_deny, compile_calls, recording
 from cqrs.command.entry import HandlerSpan, TracedEntry, correlate
 from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import CqrsMetricsService
+from cqrs.command.query_cache import QueryCache
 from cqrs.command.refusals import command_failure
 from cqrs.command.retries import RetryPolicy, Timing
 from cqrs.command.unit_of_work import NoUnitOfWork, UnitOfWork
@@ -22,17 +22,10 @@ from cqrs.event.decorators import event_route
 from cqrs.event.origin import EventOrigin
 from cqrs.event.routing import EventOutlet, RoutedEvent
 from cqrs.tracing import attributes
-from cqrs.tracing.tracer import NoTracer, Tracer
+from cqrs.tracing.tracer import NoTracer, Span, Tracer
 from cqrs.types import Command, message_name
 
 _logger = logging.getLogger(__name__)
-
-
-class Evicting(Protocol):
-    """Forget cached query results."""
-
-    async def evict(self, key: str) -> object:
-        """Forget the result that is kept under `key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ class CommandServices:
     outlet: EventOutlet
     tracer: Tracer
     unit_of_work: UnitOfWork
-    cache: Evicting | None
+    cache: QueryCache | None
     lenient: bool
     timeout: float
     timing: Timing
@@ -86,7 +79,7 @@ class CommandPipeline:
         self._clock = services.timing.clock
         self._checks = tuple(_checks(command_type, services, options))
         self._retry = RetryPolicy(options.retries, options.backoff_ms / 1000, services.timing)
-        self._entered: Callable[[Command[object]], AbstractContextManager[object]] = correlate
+        self._entered: Callable[[Command[object]], AbstractContextManager[Span | None]] = correlate
         self._span: HandlerSpan | None = None
         if options.tracing and not isinstance(services.tracer, NoTracer):
             self._entered = TracedEntry(services.tracer, "command", command_type, attributes.COMMAND_ID, options)
