@@ -124,14 +124,13 @@ def _enum(node: Node) -> Fitter:
 def _decimal(node: Node) -> Fitter:
     context = Context(prec=node.precision, traps=[InvalidOperation, Inexact])
     step = Decimal(1).scaleb(-node.scale)
-    limit = 2 ** (8 * node.size - 1) if node.kind == "fixed" else None
 
     def fit(value: object) -> Decimal:
         if type(value) is not Decimal:
             raise misfit(f"must be a Decimal, not {kind(value)}")
         try:
             made = value.quantize(step, context=context)
-            if made.is_finite() and (limit is None or -limit <= int(made.scaleb(node.scale, context)) < limit):
+            if made.is_finite():
                 return made
         except DecimalException:
             pass  # what follows says so

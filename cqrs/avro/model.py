@@ -1,6 +1,7 @@
 """A schema as a graph of nodes, names resolved: what bounds, resolution, fitting and comparison all look at."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ MAX_SCHEMA_JSON_DEPTH = 200
 NAMED = frozenset({"record", "enum", "fixed"})
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 _BAD_SCHEMA = (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError, IndexError)
 
 
@@ -148,6 +150,8 @@ class _Graph:
 
     def _name(self, node: Node, schema: Mapping[str, Any]) -> None:
         node.name = schema["name"]
+        if not _NAME.match(node.name):
+            raise ValueError(f"{node.name[:80]!r} is no name of Avro's")
         namespace = node.name.rpartition(".")[0]
         node.aliases = tuple(
             alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in schema.get("aliases", ())
