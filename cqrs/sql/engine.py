@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from cqrs.exceptions import ConfigurationException
 from cqrs.sql.failures import READ_ONLY_OPTION, replace_failure
@@ -169,6 +169,7 @@ def _sqlite_engine(url: URL, options: EngineOptions) -> AsyncEngine:
     _make_folder(Path(str(url.database)))
     engine = create_async_engine(
         url,
+        poolclass=AsyncAdaptedQueuePool,  # not every release of SQLAlchemy takes it for files by itself
         pool_size=options.pool_size,
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout,

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import Context
 from pathlib import Path
 
@@ -146,16 +146,24 @@ asyncio.run(main())
 @pytest.mark.asyncio
 async def test_replicas_that_start_at_once_create_the_tables_once(database_url: str) -> None:
     pipe = asyncio.subprocess.PIPE
-    replicas = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", START, database_url, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
-        )
-        for _ in range(4)
-    ]
-    for replica in replicas:
-        assert replica.stdout is not None
-        assert await replica.stdout.readline() == b"ready\n"
+    async with AsyncExitStack() as running:
+        replicas = []
+        for _ in range(4):
+            replica = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", START, database_url, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
+            )
+            running.push_async_callback(end, replica)
+            replicas.append(replica)
+        for replica in replicas:
+            assert replica.stdout is not None
+            assert await replica.stdout.readline() == b"ready\n"
 
-    said = await asyncio.gather(*(replica.communicate(b"go\n") for replica in replicas))
+        said = await asyncio.gather(*(replica.communicate(b"go\n") for replica in replicas))
 
     assert [(replica.returncode, error) for replica, (_, error) in zip(replicas, said, strict=True)] == [(0, b"")] * 4
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.communicate()

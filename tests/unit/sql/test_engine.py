@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from cqrs.exceptions import ConfigurationException
 from cqrs.sql.engine import EngineOptions, create_engine, is_tuned, parse_url
@@ -74,6 +75,7 @@ async def test_sqlite_is_durable_concurrent_and_checks_foreign_keys(tmp_path: Pa
         ]
     await engine.dispose()
 
+    assert isinstance(engine.pool, AsyncAdaptedQueuePool)
     assert settings == ["wal", 2, 1, 1500, 0]
 
 

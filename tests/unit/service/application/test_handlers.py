@@ -46,7 +46,7 @@ async def test_create_order_keeps_it_and_says_so() -> None:
     orders, command = InMemoryOrders(), CreateOrder("o-1", "c-1", (ITEM,), "EUR")
     given_at_noon(command)
 
-    with EmittedEvents() as emitted:
+    with (emitted := EmittedEvents()):
         answer = await CreateOrderHandler(orders).do_handle(command)
 
     assert answer == "o-1"
@@ -59,7 +59,7 @@ async def test_add_item_keeps_it_and_says_so() -> None:
     orders, command = InMemoryOrders(ORDER), AddItem("o-1", OrderItem("B", 1, Decimal("0.02")))
     given_at_noon(command)
 
-    with EmittedEvents() as emitted:
+    with (emitted := EmittedEvents()):
         answer = await AddItemHandler(orders).do_handle(command)
 
     assert answer == 2
@@ -73,7 +73,7 @@ async def test_cancel_order_keeps_it_and_says_so(requester: str) -> None:
     orders, command = InMemoryOrders(ORDER), CancelOrder("o-1", requester, "changed my mind")
     given_at_noon(command)
 
-    with EmittedEvents() as emitted:
+    with (emitted := EmittedEvents()):
         answer = await CancelOrderHandler(orders).do_handle(command)
 
     assert answer == 2
@@ -86,7 +86,7 @@ async def test_a_command_run_again_makes_the_same_event() -> None:
     command = CreateOrder("o-1", "c-1", (ITEM,), "EUR")
     said = []
     for _ in range(2):
-        with EmittedEvents() as emitted:
+        with (emitted := EmittedEvents()):
             await CreateOrderHandler(InMemoryOrders()).do_handle(command)
         said += emitted.events
 
@@ -96,7 +96,7 @@ async def test_a_command_run_again_makes_the_same_event() -> None:
 @pytest.mark.asyncio
 async def test_a_refused_command_emits_nothing() -> None:
     orders = InMemoryOrders(ORDER, replace(CANCELLED, order_id="o-2"))
-    with EmittedEvents() as emitted:
+    with (emitted := EmittedEvents()):
         with pytest.raises(OrderExistsException):
             await CreateOrderHandler(orders).do_handle(CreateOrder("o-1", "c-2", (ITEM,), "EUR"))
         with pytest.raises(OrderNotFoundException):
