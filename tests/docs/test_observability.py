@@ -10,20 +10,23 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import Metric
 
+from cqrs.cache.memory import MemoryCacheAdapter
 from cqrs.command.bus import DefaultCommandBus
 from cqrs.command.handler import CommandHandler
 from cqrs.command.registry import HandlerRegistry
-from cqrs.decorators import command_handler
+from cqrs.decorators import command_handler, query_handler
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt
 from cqrs.messaging.tracing import TracedProducer, trace
+from cqrs.query.bus import DefaultQueryBus
+from cqrs.query.handler import QueryHandler
 from cqrs.telemetry.logs import configure_logging
 from cqrs.telemetry.metrics import PrometheusMetrics
 from cqrs.telemetry.span_memory import FinishedSpan, SpanMemory
 from cqrs.telemetry.tracer import OpenTelemetryTracer
 from cqrs.tracing import attributes
-from cqrs.types import Command
+from cqrs.types import Command, Query
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
 VALUES = {"KAFKA", "OPERATION_SEND", "OPERATION_PROCESS"}
@@ -178,3 +181,36 @@ async def test_the_rows_of_command_and_handle_are_what_the_bus_says(
     assert handle.parent_span_id == command.span_id
     check(handle)
     check(command)
+
+
+@dataclass(frozen=True)
+class Get(Query[str]):
+    order_id: str
+
+
+@query_handler
+class FreshHandler(QueryHandler[Get, str]):
+    async def do_handle(self, query: Get) -> str:
+        return query.order_id
+
+
+@query_handler(cacheable=True, description="Finds an order.", tags=("orders",))
+class CachedHandler(QueryHandler[Get, str]):
+    async def do_handle(self, query: Get) -> str:
+        return query.order_id
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("handler", "hit"), [(FreshHandler(), None), (CachedHandler(), False)])
+async def test_the_rows_of_query_and_handle_are_what_the_bus_says(
+    memory: SpanMemory, tracer: OpenTelemetryTracer, handler: QueryHandler[Get, str], hit: bool | None
+) -> None:
+    registry = HandlerRegistry()
+    registry.register_query_handler(handler)
+    await DefaultQueryBus(registry=registry, cache_adapter=MemoryCacheAdapter(), tracer=tracer).query(Get("o-1"))
+    handle, query = memory.trace(memory.trace_ids()[0])
+    assert (handle.name, query.name) == (f"handle {type(handler).__name__}", "query Get")
+    assert handle.parent_span_id == query.span_id
+    assert query.attributes.get("cqrs.cache.hit") == hit
+    check(handle)
+    check(query)
