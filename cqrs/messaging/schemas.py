@@ -1,10 +1,9 @@
 """The port of a schema registry, in the terms of Confluent's REST API."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from cqrs.exceptions import ConfigurationException
 
@@ -15,6 +14,9 @@ class InvalidSchemaException(ConfigurationException):
 
 class IncompatibleSchemaException(ConfigurationException):
     """Report a schema that cannot read what the subject's latest one wrote; Confluent's error 409."""
+
+
+_GUIDS = UUID("3c1d0f52-7b0a-5a0e-9c55-5f8f6f1f2a10")
 
 
 class SchemaRegistry(Protocol):
@@ -63,10 +65,9 @@ def canonical_schema(schema: str) -> str:
 
 
 def schema_guid(schema: str) -> str:
-    """Return a schema's globally unique id: the digest of its canonical text, as a UUID.
+    """Return a schema's globally unique id: the digest of its canonical text, as a version 5 UUID.
 
     Raises:
         ValueError: the text is not JSON.
     """
-    digest = hashlib.sha256(canonical_schema(schema).encode()).digest()
-    return str(UUID(bytes=digest[:16], version=8))
+    return str(uuid5(_GUIDS, canonical_schema(schema)))
