@@ -1,4 +1,4 @@
-"""What holds for every test: no deadlines of Hypothesis's own, and no missing server behind a green CI."""
+"""What holds for every test: no deadlines of Hypothesis's own, and no missing server behind a green run."""
 
 import os
 from collections.abc import Generator
@@ -23,3 +23,18 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"with CI=true this may not be skipped: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which tests on real servers were not run, and what runs them."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for server in SERVERS:
+        reasons = [_reason(report) for report in skipped if server in report.keywords]
+        if reasons:
+            terminalreporter.section(f"{len(reasons)} tests on a real {server} were NOT RUN", yellow=True)
+            terminalreporter.line("\n".join(sorted(set(reasons))))
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)

@@ -6,12 +6,12 @@ behind. These functions end what aiokafka started, through the same attributes t
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Coroutine, Iterable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.producer.message_accumulator import MessageAccumulator
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ async def abandon_producer(producer: AIOKafkaProducer) -> None:
     if sender.sender_task is not None:
         # It would fail everything once more, and raises when there is no transaction.
         sender.sender_task.remove_done_callback(sender._fail_all)
-    producer._message_accumulator.fail_all(KafkaTimeoutError("the producer was closed before an acknowledgement came"))
+    _fail_undelivered(producer._message_accumulator)
     await _end([sender.sender_task])
-    await _briefly(producer.client.close())
-    await _briefly(producer.stop())
+    await ends_within(producer.client.close(), _PATIENCE_SECONDS)
+    await ends_within(producer.stop(), _PATIENCE_SECONDS)
 
 
 async def abandon_consumer(consumer: AIOKafkaConsumer) -> None:
@@ -38,10 +38,32 @@ async def abandon_consumer(consumer: AIOKafkaConsumer) -> None:
     if fetcher is not None:
         tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
     await _end(tasks)
-    await _briefly(consumer._client.close())
+    await ends_within(consumer._client.close(), _PATIENCE_SECONDS)
     consumer._coordinator = None  # its stop() would speak to the group again
     consumer._fetcher = None
-    await _briefly(consumer.stop())
+    await ends_within(consumer.stop(), _PATIENCE_SECONDS)
+
+
+def _fail_undelivered(accumulator: MessageAccumulator) -> None:
+    accumulator.fail_all(KafkaTimeoutError("the producer was closed before an acknowledgement came"))
+    for waiting in accumulator._batches.values():
+        for batch in waiting:
+            # Nobody has to wait for a place in this batch; asked, the error does not count as overlooked.
+            batch._drain_waiter.exception()
+
+
+async def ends_within(closing: Coroutine[object, object, None], seconds: float) -> bool:
+    """Run `closing` in a task of its own, and say whether it ended well in time.
+
+    aiokafka lets the cancellation of its own tasks out of `stop()`; it must not pass for one of the caller.
+    """
+    task = asyncio.create_task(closing)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        in_time = task.done()
+        await _end([task])
+    return in_time and not task.cancelled() and task.exception() is None
 
 
 async def _end(tasks: Iterable[asyncio.Task[None] | None]) -> None:
@@ -53,9 +75,3 @@ async def _end(tasks: Iterable[asyncio.Task[None] | None]) -> None:
     for task in alive:
         if task.done() and not task.cancelled() and task.exception():
             _log.debug("A Kafka client's task ended with %r", task.exception())
-
-
-async def _briefly(closing: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await closing

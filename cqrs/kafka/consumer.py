@@ -11,7 +11,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
-from cqrs.kafka.closing import abandon_consumer
+from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
 from cqrs.kafka.membership import Membership, ours, theirs
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 # away, so the only limit is the largest that the protocol can say: 24 days.
 _NEVER_MS = 2**31 - 1
 _MARGIN_SECONDS = 0.05
+_LEAVE_SECONDS = 2.0
 
 
 class KafkaConsumer:
@@ -143,15 +144,8 @@ class KafkaConsumer:
         """Leave the group without committing anything; harmless when called again."""
         line, self._line = self._line, None
         self._listener = None
-        if line is None:
-            return
-        try:
-            async with asyncio.timeout(self._stop_timeout):
-                await line.client.stop()
-        except TimeoutError:
-            _log.warning("Group %s was left without a word: its coordinator does not answer", self._group_id)
-        finally:
-            await abandon_consumer(line.client)
+        if line is not None:
+            await self._close(line.client, self._stop_timeout)
 
     @property
     def _where(self) -> str:
@@ -172,20 +166,34 @@ class KafkaConsumer:
                 async with asyncio.timeout(self._start_timeout):
                     await line.client.start()
         except BaseException:
-            await self._give_up(line)
+            await self._give_back(line)
             raise
         self._line = line
         return line
 
     async def _leave(self, line: "_Line") -> None:
         """Let go of a client that failed; the next poll makes another."""
-        if self._line is line:
-            self._line = None
-            await self._give_up(line)
+        try:
+            await self._give_back(line)
+        finally:
+            if self._line is line:
+                self._line = None
 
-    async def _give_up(self, line: "_Line") -> None:
-        await abandon_consumer(line.client)
-        await line.membership.end()
+    async def _give_back(self, line: "_Line") -> None:
+        """Have the listener end its work, which may still be committed, then leave the group."""
+        try:
+            await line.membership.end()
+        except Exception:  # noqa: BLE001 - as aiokafka does: a listener must not keep the client from being replaced
+            _log.exception("The listener failed when it lost the partitions of %s", self._where)
+        finally:
+            await self._close(line.client, _LEAVE_SECONDS)
+
+    async def _close(self, client: TolerantConsumer, seconds: float) -> None:
+        try:
+            if not await ends_within(client.stop(), seconds):
+                _log.warning("Group %s was left without a word: its coordinator does not answer", self._group_id)
+        finally:
+            await abandon_consumer(client)
 
     async def _commit(self, client: TolerantConsumer, owned: Mapping[KafkaPartition, int]) -> bool:
         with kafka_failures(f"committing {self._where}"):

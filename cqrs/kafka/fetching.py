@@ -134,6 +134,8 @@ class _TolerantRecords(PartitionRecords):  # type: ignore[misc]
         """Read the batch at the position, and leave what follows it to aiokafka again."""
         batch, rest = self._batch_at_position()
         self._records = _RecordSet(rest)
+        if not batch:
+            return
         if not batches.is_intact(batch):
             yield from self._damaged_batch(batch, rest, error)
             return
@@ -166,13 +168,14 @@ class _TolerantRecords(PartitionRecords):  # type: ignore[misc]
         yield self._unreadable(batch, next_offset, f"its checksum is wrong (aiokafka: {error!r})")
 
     def _batch_at_position(self) -> tuple[bytes, bytes]:
+        """Return the first batch that holds something unread, and what follows it; nothing when there is none."""
         data = self._records.data
         end = 0
         for batch in batches.split(data):
             end += len(batch)
             if not batches.is_intact(batch) or batches.read_header(batch).next_offset > self.next_fetch_offset:
                 return batch, data[end:]
-        raise batches.MalformedBatchException(f"no batch holds offset {self.next_fetch_offset} of {self._tp}")
+        return b"", b""
 
     def _unreadable(self, batch: bytes, next_offset: int, reason: str) -> Record:
         """Stand in for the batch; the position moves first, because aiokafka reads it between two records."""

@@ -1,17 +1,15 @@
 """Send messages with aiokafka, so that every one ends as acknowledged or as an error."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidTimestampError,
     InvalidTopicError,
-    KafkaError,
     MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
     PolicyViolationError,
     RecordListTooLargeError,
     UnknownError,
@@ -22,11 +20,9 @@ from aiokafka.structs import RecordMetadata
 
 from cqrs.exceptions import UnpublishableEventException
 from cqrs.kafka.batches import SingleRecordBatch
-from cqrs.kafka.closing import abandon_producer
 from cqrs.kafka.failures import kafka_failures
+from cqrs.kafka.producing import ProducerLine
 from cqrs.messaging.message import OutgoingMessage, Receipt
-
-_log = logging.getLogger(__name__)
 
 _REFUSALS = (
     MessageSizeTooLargeError,
@@ -41,21 +37,12 @@ _REFUSALS = (
 _choose_partition = DefaultPartitioner()
 
 
-@dataclass(slots=True)
-class _Line:
-    """Hold one client and how many sends are using it."""
-
-    producer: AIOKafkaProducer
-    users: int = 0
-    retired: bool = False
-
-
 class KafkaProducer:
     """Be the `Producer` port on aiokafka: acks=all, idempotent, each send awaited with a deadline.
 
     The client inside is made by the first `start` or `send`, one however many call at once. One on which a send timed
-    out or failed is let go when its other sends have ended, and the next send makes another: a message that was given
-    up is not sent behind the caller's back, and a fenced or dead client is not used again.
+    out or failed is not used again, and closed when its other sends have ended: a message that was given up is not
+    sent behind the caller's back.
 
     Args:
         bootstrap_servers: `host:port`, comma-separated.
@@ -79,15 +66,22 @@ class KafkaProducer:
         compression: str | None = None,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._client_id = client_id
         self._send_timeout = send_timeout_seconds
-        self._request_timeout_ms = int(request_timeout_seconds * 1000)
         self._stop_timeout = stop_timeout_seconds
         self._max_message_bytes = max_message_bytes
-        self._compression = compression
-        self._line: _Line | None = None
-        self._opening = asyncio.Lock()
-        self._closings: set[asyncio.Task[None]] = set()
+        new_client = partial(
+            AIOKafkaProducer,
+            bootstrap_servers=bootstrap_servers,
+            client_id=client_id,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=int(request_timeout_seconds * 1000),
+            max_request_size=max_message_bytes,
+            compression_type=compression,
+        )
+        self._shared = ProducerLine(new_client)
+        self._alone = ProducerLine(new_client)
+        self._alone_turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect; harmless when it is connected.
@@ -96,15 +90,11 @@ class KafkaProducer:
             DependencyUnavailableException: the broker did not answer in time.
         """
         with kafka_failures(f"connecting to {self._bootstrap_servers}"):
-            await self._open(self._deadline())
+            await self._shared.open(self._deadline())
 
     async def stop(self) -> None:
         """Wait for what is on its way, at most `stop_timeout_seconds`, and disconnect; harmless when called again."""
-        async with self._opening:
-            line, self._line = self._line, None
-        if line is not None:
-            await self._finish(line.producer)
-        await asyncio.gather(*self._closings)
+        await asyncio.gather(self._shared.close(self._stop_timeout), self._alone.close(self._stop_timeout))
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         """Send `message` and return once the broker has acknowledged it (acks=all).
@@ -120,8 +110,8 @@ class KafkaProducer:
                 return await self._send_alone(message, deadline)
             try:
                 return await self._send_batched(message, deadline)
-            except _REFUSALS:
-                # The broker refuses whole batches; alone, the message is judged for itself.
+            except (*_REFUSALS, OutOfOrderSequenceNumber):
+                # The broker refuses whole batches, and then those behind them; alone, a message is judged for itself.
                 return await self._send_alone(message, deadline)
 
     async def topics(self) -> Mapping[str, int]:
@@ -131,20 +121,21 @@ class KafkaProducer:
             DependencyUnavailableException: the broker did not answer in time.
         """
         with kafka_failures("asking for the topics"):
-            async with self._using(self._deadline()) as producer:
+            async with self._shared.using(self._deadline()) as producer:
                 metadata = await producer.client.fetch_all_metadata()
         names = sorted(metadata.topics(exclude_internal_topics=False))
         return {name: len(metadata.partitions_for_topic(name) or ()) for name in names}
 
     async def _send_batched(self, message: OutgoingMessage, deadline: float) -> Receipt:
-        async with self._using(deadline) as producer:
+        async with self._shared.using(deadline) as producer:
             await _require_place(producer, message)
             return _receipt(await (await _enqueue(producer, message)))
 
     async def _send_alone(self, message: OutgoingMessage, deadline: float) -> Receipt:
+        """Send it in a batch of its own, with no other behind it: aiokafka counts a refused one as sent."""
         batch = self._own_batch(message)
         try:
-            async with self._using(deadline) as producer:
+            async with asyncio.timeout_at(deadline), self._alone_turn, self._alone.using(deadline) as producer:
                 await _require_place(producer, message)
                 partition = _partition(producer, message)
                 acknowledged = await producer.send_batch(batch, message.topic, partition=partition)
@@ -160,61 +151,6 @@ class KafkaProducer:
         if batch.size() > self._max_message_bytes:
             raise _unpublishable(message, f"{batch.size()} bytes are more than max_message_bytes")
         return batch
-
-    @asynccontextmanager
-    async def _using(self, deadline: float) -> AsyncIterator[AIOKafkaProducer]:
-        """Lend the client until the deadline; one that fails while lent is let go."""
-        line = await self._open(deadline)
-        line.users += 1
-        try:
-            async with asyncio.timeout_at(deadline):
-                yield line.producer
-        except (KafkaError, OSError):
-            line.retired = True
-            if self._line is line:
-                self._line = None
-            raise
-        finally:
-            line.users -= 1
-            if line.retired and not line.users:
-                self._let_go(line)
-
-    async def _open(self, deadline: float) -> _Line:
-        async with asyncio.timeout_at(deadline), self._opening:
-            if self._line is None:
-                self._line = _Line(await self._connect())
-            return self._line
-
-    async def _connect(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
-            client_id=self._client_id,
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=self._request_timeout_ms,
-            max_request_size=self._max_message_bytes,
-            compression_type=self._compression,
-        )
-        try:
-            await producer.start()
-        except BaseException:
-            await abandon_producer(producer)
-            raise
-        return producer
-
-    async def _finish(self, producer: AIOKafkaProducer) -> None:
-        try:
-            async with asyncio.timeout(self._stop_timeout):
-                await producer.stop()
-        except TimeoutError:
-            _log.warning("Kafka did not acknowledge all messages within %g s of the stop", self._stop_timeout)
-        finally:
-            await abandon_producer(producer)
-
-    def _let_go(self, line: _Line) -> None:
-        closing = asyncio.create_task(abandon_producer(line.producer))
-        self._closings.add(closing)
-        closing.add_done_callback(self._closings.discard)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._send_timeout

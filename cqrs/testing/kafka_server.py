@@ -108,6 +108,7 @@ class KafkaServer:
         self._process: subprocess.Popen[str] | None = None
         self._logging = self._folder / "log4j2.properties"
         self._logging.write_text(_LOGGING)
+        self._watcher: threading.Thread | None = None
         self._log: deque[str] = deque(maxlen=60)
 
     @property
@@ -130,7 +131,8 @@ class KafkaServer:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         started = threading.Event()
-        threading.Thread(target=self._watch, args=(self._process.stdout, started), daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(self._process.stdout, started), daemon=True)
+        self._watcher.start()
         if not started.wait(self._start_timeout) or self._process.poll() is not None:
             self.kill()
             raise KafkaServerException("Kafka did not start; its last words:\n" + "\n".join(self._log))
@@ -185,10 +187,11 @@ class KafkaServer:
         ]
 
     def _watch(self, output: IO[str], started: threading.Event) -> None:
-        for line in output:
-            self._log.append(line.rstrip())
-            if _STARTED in line:
-                started.set()
+        with output:
+            for line in output:
+                self._log.append(line.rstrip())
+                if _STARTED in line:
+                    started.set()
         # It has ended: whoever waits for the start must not wait on.
         started.set()
 
@@ -202,6 +205,8 @@ class KafkaServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if self._watcher is not None:
+            self._watcher.join()
 
 
 def _copy_dependencies(pom: Path, folder: Path) -> None:

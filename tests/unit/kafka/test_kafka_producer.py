@@ -8,6 +8,7 @@ from confluent_kafka import TopicPartition as OutsidePartition
 
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
 from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.producing import ProducerLine
 from cqrs.messaging.message import OutgoingMessage, Receipt
 from cqrs.messaging.ports import Producer
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
@@ -34,7 +35,7 @@ def read_back(broker: EmbeddedBroker, receipt: Receipt) -> tuple[bytes | None, b
 
 
 async def until_in_use(producer: KafkaProducer, sends: int) -> None:
-    while producer._line is None or producer._line.users < sends:
+    while producer._shared.users < sends:  # noqa: ASYNC110 - the loop only has to turn
         await asyncio.sleep(0)
 
 
@@ -119,11 +120,12 @@ async def test_a_message_the_broker_refuses_also_alone_is_unpublishable(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("code", [INVALID_RECORD, OUT_OF_ORDER])
 async def test_a_message_refused_for_its_neighbours_is_sent_alone(
-    broker: EmbeddedBroker, producers: MakeProducer
+    broker: EmbeddedBroker, producers: MakeProducer, code: int
 ) -> None:
     producer = producers()
-    broker.fail_requests(ApiKey.PRODUCE, INVALID_RECORD)
+    broker.fail_requests(ApiKey.PRODUCE, code)
     assert (await producer.send(message(b"good"))).offset == 0
 
 
@@ -135,7 +137,7 @@ async def test_a_moment_s_trouble_of_the_broker_is_waited_out(broker: EmbeddedBr
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("code", [OUT_OF_ORDER, FENCED, TOPIC_DENIED])
+@pytest.mark.parametrize("code", [FENCED, TOPIC_DENIED])
 async def test_a_client_that_became_unusable_is_replaced_by_the_next_send(
     broker: EmbeddedBroker, producers: MakeProducer, code: int
 ) -> None:
@@ -154,7 +156,7 @@ async def test_a_broker_that_goes_away_is_reported_within_the_deadline_and_found
     producer = producers(send_timeout_seconds=0.3)
     await producer.send(message(b"before"))
     broker.broker_down()
-    with pytest.raises(DependencyUnavailableException, match="sending to orders.commands: no answer in time"):
+    with pytest.raises(DependencyUnavailableException, match=r"sending to orders\.commands: no answer in time"):
         await producer.send(message(b"lost"))
     with pytest.raises(DependencyUnavailableException, match="Unable to bootstrap"):
         await producer.send(message(b"lost too"))
@@ -207,13 +209,13 @@ async def test_many_first_sends_open_one_client(
     broker: EmbeddedBroker, producers: MakeProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[None] = []
-    connect = KafkaProducer._connect
+    connect = ProducerLine._connect
 
-    async def counted(self: KafkaProducer) -> object:
+    async def counted(self: ProducerLine) -> object:
         opened.append(None)
         return await connect(self)
 
-    monkeypatch.setattr(KafkaProducer, "_connect", counted)
+    monkeypatch.setattr(ProducerLine, "_connect", counted)
     producer = producers()
     receipts = await asyncio.gather(*(producer.send(message(b"%d" % n)) for n in range(100)))
     assert len(opened) == 1

@@ -19,7 +19,7 @@ def partitions(broker: EmbeddedBroker) -> dict[str, int]:
 def produce(bootstrap_servers: str, topic: str, value: bytes) -> str | None:
     errors: list[str | None] = []
     producer = Producer({"bootstrap.servers": bootstrap_servers, "message.timeout.ms": 300, "log_level": 0})
-    producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error and error.name()))
+    producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error.name() if error else None))
     producer.flush(5)
     return errors[0]
 
@@ -88,7 +88,7 @@ def test_start_writes_nothing_to_stderr(capfd: pytest.CaptureFixture[str]) -> No
 def test_a_topic_is_created_once() -> None:
     with EmbeddedBroker() as broker:
         broker.create_topic("orders")
-        with pytest.raises(ConfigurationException, match="orders.*exists"):
+        with pytest.raises(ConfigurationException, match=r"orders.*exists"):
             broker.create_topic("orders")
 
 

@@ -1,0 +1,273 @@
+"""The Kafka adapters keep the promises of their ports on a real Apache Kafka."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer as OutsideProducer
+
+from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
+from cqrs.kafka.consumer import KafkaConsumer
+from cqrs.kafka.producer import KafkaProducer
+from cqrs.messaging.message import Message, OutgoingMessage, TopicPartition
+from cqrs.messaging.ports import Consumer
+from cqrs.testing.kafka_server import KafkaServer
+
+CreateTopics = Callable[..., list[str]]
+MakeProducer = Callable[..., KafkaProducer]
+MakeConsumer = Callable[..., KafkaConsumer]
+
+
+class Listener:
+    """Write down what it is told, and commit on revoke as delivery does."""
+
+    def __init__(self, consumer: Consumer | None = None) -> None:
+        self.consumer = consumer
+        self.owned: frozenset[TopicPartition] = frozenset()
+        self.revocations: list[frozenset[TopicPartition]] = []
+        self.assigned = asyncio.Event()
+        self.next_offsets: dict[TopicPartition, int] = {}
+
+    def saw(self, messages: list[Message]) -> None:
+        self.next_offsets |= {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
+
+    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        self.owned = partitions
+        self.assigned.set()
+
+    async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        self.owned = frozenset()
+        self.revocations.append(partitions)
+        self.assigned.clear()
+        if self.consumer is not None:
+            await self.consumer.commit(self.next_offsets)
+        self.next_offsets = {}
+
+
+async def read(consumer: Consumer, count: int, *, patiently: bool = False) -> list[Message]:
+    found: list[Message] = []
+    async with asyncio.timeout(40):
+        while len(found) < count:
+            try:
+                found += await consumer.poll(0.2)
+            except DependencyUnavailableException:
+                if not patiently:
+                    raise
+    return found
+
+
+async def poll_into(found: list[Message], consumer: Consumer, listener: Listener, enough: int) -> None:
+    """Poll until `found` holds this many different values, whoever adds to it."""
+    while len({message.value for message in found}) < enough:
+        messages = list(await consumer.poll(0.1))
+        listener.saw(messages)
+        found += messages
+
+
+@pytest.mark.asyncio
+async def test_a_message_makes_the_round(
+    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [topic] = create_topics("round")
+    producer, consumer = producers(), consumers(topic)
+    await consumer.start(Listener())
+    headers = (("a", b"1"), ("a", b"2"), ("null", None), ("", b""), ("\udcff\udcfe", b"\xff"), ("é", b"x"))
+    sent = [
+        OutgoingMessage(topic, b"k", b"v", headers),
+        OutgoingMessage(topic, b"k", None),
+        OutgoingMessage(topic, None, None),
+        OutgoingMessage(topic, b"", b""),
+    ]
+    receipts = [await producer.send(message) for message in sent]
+    found = await read(consumer, len(sent))
+    assert [(m.key, m.value, m.headers) for m in found] == [(m.key, m.value, m.headers) for m in sent]
+    assert [m.offset for m in found] == [r.offset for r in receipts] == [0, 1, 2, 3]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_compression_is_read(
+    create_topics: CreateTopics, consumers: MakeConsumer, kafka_bootstrap: str, codec: str
+) -> None:
+    [topic] = create_topics("compressed")
+    outside = OutsideProducer({"bootstrap.servers": kafka_bootstrap, "compression.codec": codec, "linger.ms": 50})
+    for number in range(100):
+        outside.produce(topic, b"x" * 500, headers=[("n", b"%d" % number)])
+    outside.flush(10)
+    consumer = consumers(topic)
+    await consumer.start(Listener())
+    assert [m.headers for m in await read(consumer, 100)] == [(("n", b"%d" % n),) for n in range(100)]
+
+
+@pytest.mark.asyncio
+async def test_poison_names_lose_nothing_and_keep_the_order(
+    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [topic] = create_topics("poison", partitions=2)
+    producer, consumer = producers(), consumers(topic, max_poll_records=7)
+    for number in range(60):
+        headers = (("\udcff", b"x"),) if number % 5 == 0 else (("good", b"x"),)
+        await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, headers, partition=number % 2))
+    await consumer.start(Listener())
+    found = await read(consumer, 60)
+    assert [int(m.value or b"") for m in found if m.partition == 0] == list(range(0, 60, 2))
+    assert [int(m.value or b"") for m in found if m.partition == 1] == list(range(1, 60, 2))
+
+
+@pytest.mark.asyncio
+async def test_another_member_goes_on_at_the_committed_offset(
+    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [topic] = create_topics("committed")
+    producer = producers()
+    for value in (b"1", b"2", b"3"):
+        await producer.send(OutgoingMessage(topic, b"k", value))
+    first, second = consumers(topic), consumers(topic)
+    await first.start(Listener())
+    await read(first, 3)
+    await first.commit({TopicPartition(topic, 0): 2})
+    await first.stop()
+    await second.start(Listener())
+    assert [m.value for m in await read(second, 1)] == [b"3"]
+
+
+@pytest.mark.asyncio
+async def test_what_an_aborted_transaction_wrote_is_not_read(
+    create_topics: CreateTopics, consumers: MakeConsumer, kafka_bootstrap: str
+) -> None:
+    [topic] = create_topics("transactions")
+    async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, transactional_id=topic) as outside:
+        for ending in (outside.abort_transaction, outside.commit_transaction):
+            await outside.begin_transaction()
+            await outside.send_and_wait(topic, ending.__name__.encode())
+            await ending()
+    consumer = consumers(topic)
+    await consumer.start(Listener())
+    assert [m.value for m in await read(consumer, 1)] == [b"commit_transaction"]
+
+
+@pytest.mark.asyncio
+async def test_what_the_broker_refuses_is_unpublishable(create_topics: CreateTopics, producers: MakeProducer) -> None:
+    [small], [compacted] = (
+        create_topics("small", max_message_bytes="1000"),
+        create_topics("c", cleanup_policy="compact"),
+    )
+    producer = producers()
+    for refused in (
+        OutgoingMessage(small, b"k", b"x" * 2_000),
+        OutgoingMessage(compacted, None, b"a compacted topic wants keys"),
+        OutgoingMessage("no-such-topic", b"k", b"v"),
+    ):
+        with pytest.raises(UnpublishableEventException):
+            await producer.send(refused)
+    assert "no-such-topic" not in await producer.topics()
+
+
+@pytest.mark.asyncio
+async def test_a_refused_message_does_not_drag_its_batch_along(
+    create_topics: CreateTopics, producers: MakeProducer
+) -> None:
+    [compacted] = create_topics("compacted", cleanup_policy="compact")
+    producer = producers()
+    await producer.start()
+    keys = [None if n == 5 else b"%d" % n for n in range(20)]
+    sends = (producer.send(OutgoingMessage(compacted, key, b"v", partition=0)) for key in keys)
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    refused = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
+    assert refused == [5]
+    assert isinstance(outcomes[5], UnpublishableEventException)
+
+
+@pytest.mark.asyncio
+async def test_topics_are_listed_without_being_created(create_topics: CreateTopics, producers: MakeProducer) -> None:
+    [one], [three] = create_topics("one"), create_topics("three", partitions=3)
+    topics = await producers().topics()
+    assert (topics[one], topics[three]) == (1, 3)
+
+
+@pytest.mark.asyncio
+async def test_partitions_move_between_members_and_what_was_done_is_committed_before(
+    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [topic] = create_topics("rebalance", partitions=4)
+    producer = producers()
+    everything = frozenset(TopicPartition(topic, n) for n in range(4))
+    for number in range(40):
+        await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, partition=number % 4))
+    first, second = consumers(topic), consumers(topic)
+    one, two = Listener(first), Listener(second)
+    found: list[Message] = []
+    await first.start(one)
+    assert one.owned == everything
+    found += await read(first, 40)
+    one.saw(found)
+    polling = asyncio.create_task(poll_into(found, first, one, 60))
+    await second.start(two)
+    await asyncio.wait_for(one.assigned.wait(), 20)
+    assert one.revocations == [everything]
+    assert len(one.owned) == len(two.owned) == 2
+    assert one.owned | two.owned == everything
+    for number in range(40, 60):
+        await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, partition=number % 4))
+    found += await read(second, 10)
+    await second.stop()
+    while one.owned != everything:
+        one.assigned.clear()
+        await asyncio.wait_for(one.assigned.wait(), 20)
+    await asyncio.wait_for(polling, 20)
+    assert {int(m.value or b"") for m in found} == set(range(60))
+    repeated = [m.value for m in found if int(m.value or b"") < 40]
+    assert len(repeated) == 40, "what was committed on revoke must not come again"
+
+
+@pytest.mark.asyncio
+async def test_a_commit_of_lost_partitions_is_dropped(
+    create_topics: CreateTopics, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    [topic, foreign] = create_topics("mine", "foreign")
+    consumer = consumers(topic)
+    await consumer.start(Listener())
+    with caplog.at_level(logging.WARNING, logger="cqrs"):
+        await consumer.commit({TopicPartition(foreign, 0): 1})
+    assert f"took {foreign}[0] away" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["kill", "stop"])
+async def test_a_broker_that_goes_away_is_reported_and_found_again(
+    kafka_server: KafkaServer, create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer, how: str
+) -> None:
+    [topic] = create_topics("bounce")
+    producer = producers(send_timeout_seconds=1.0)
+    consumer = consumers(topic, silence_seconds=0.5, request_timeout_seconds=1.0)
+    await consumer.start(Listener())
+    await producer.send(OutgoingMessage(topic, b"k", b"before"))
+    assert [m.value for m in await read(consumer, 1)] == [b"before"]
+    await consumer.commit({TopicPartition(topic, 0): 1})
+    await asyncio.to_thread(getattr(kafka_server, how))
+    with pytest.raises(DependencyUnavailableException):
+        await producer.send(OutgoingMessage(topic, b"k", b"given up"))
+    with pytest.raises(DependencyUnavailableException):
+        await read(consumer, 1)
+    with pytest.raises(DependencyUnavailableException):
+        await consumer.commit({TopicPartition(topic, 0): 1})
+    await asyncio.to_thread(kafka_server.start)
+    await producer.send(OutgoingMessage(topic, b"k", b"after"))
+    assert [m.value for m in await read(consumer, 1, patiently=True)] == [b"after"]
+
+
+@pytest.mark.asyncio
+async def test_clients_stop_in_time_with_the_broker_away(
+    kafka_server: KafkaServer, create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [topic] = create_topics("away")
+    producer, consumer = producers(stop_timeout_seconds=0.5), consumers(topic, stop_timeout_seconds=0.5)
+    await consumer.start(Listener())
+    await producer.start()
+    await asyncio.to_thread(kafka_server.kill)
+    async with asyncio.timeout(6):
+        await consumer.stop()
+        await producer.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

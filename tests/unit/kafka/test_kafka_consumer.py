@@ -1,0 +1,322 @@
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer as OutsideProducer
+
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
+from cqrs.kafka.consumer import KafkaConsumer
+from cqrs.kafka.producer import KafkaProducer
+from cqrs.messaging.message import Message, OutgoingMessage, TopicPartition
+from cqrs.messaging.ports import Consumer
+from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
+
+TOPIC = "orders.commands"
+ALL = frozenset(TopicPartition(TOPIC, number) for number in range(3))
+MakeProducer = Callable[..., KafkaProducer]
+MakeConsumer = Callable[..., KafkaConsumer]
+
+SASL_FAILED, GROUP_DENIED, NOT_COORDINATOR, ILLEGAL_GENERATION, REBALANCING, METADATA_TOO_LARGE = 58, 30, 16, 22, 27, 12
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.revoked = asyncio.Event()
+
+    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        self.told.append(("assigned", partitions))
+
+    async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        self.told.append(("revoked", partitions))
+        self.revoked.set()
+
+
+async def read(consumer: Consumer, count: int, *, patiently: bool = False) -> list[Message]:
+    found: list[Message] = []
+    async with asyncio.timeout(20):
+        while len(found) < count:
+            try:
+                found += await consumer.poll(0.2)
+            except DependencyUnavailableException:
+                if not patiently:
+                    raise
+    return found
+
+
+async def send(producer: KafkaProducer, *values: bytes, key: bytes = b"k") -> None:
+    for value in values:
+        await producer.send(OutgoingMessage(TOPIC, key, value))
+
+
+@pytest.mark.asyncio
+async def test_records_come_out_as_they_were_sent(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    producer, listener = producers(), Listener()
+    consumer: Consumer = consumers()
+    await consumer.start(listener)
+    assert listener.told == [("assigned", ALL)]
+    headers = (("a", b"1"), ("a", b"2"), ("null", None), ("", b""), ("é", b"\xff"), ("\udcff\udcfe", b"x"))
+    sent = [
+        OutgoingMessage(TOPIC, b"k", b"value", headers, partition=1),
+        OutgoingMessage(TOPIC, b"k", None, partition=1),
+        OutgoingMessage(TOPIC, None, None, partition=1),
+        OutgoingMessage(TOPIC, b"", b"", (("n" * 300, b"v" * 300),), partition=1),
+    ]
+    for each in sent:
+        await producer.send(each)
+    found = await read(consumer, len(sent))
+    assert [(m.topic, m.partition, m.offset) for m in found] == [(TOPIC, 1, n) for n in range(4)]
+    assert [(m.key, m.value, m.headers) for m in found] == [(m.key, m.value, m.headers) for m in sent]
+    assert all(m.timestamp_ms > 1_600_000_000_000 for m in found)
+    assert {m.timestamp_type for m in found} == {0}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_compression_is_read(broker: EmbeddedBroker, consumers: MakeConsumer, codec: str) -> None:
+    outside = OutsideProducer({"bootstrap.servers": broker.bootstrap_servers, "compression.codec": codec})
+    for number in range(50):
+        outside.produce(TOPIC, b"x" * 500, b"k", headers=[("n", b"%d" % number)])
+    outside.flush(5)
+    consumer = consumers()
+    await consumer.start(Listener())
+    assert [m.headers for m in await read(consumer, 50)] == [(("n", b"%d" % n),) for n in range(50)]
+
+
+@pytest.mark.asyncio
+async def test_poison_records_among_thousands_lose_nothing(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    producer = producers()
+    sends = [
+        producer.send(
+            OutgoingMessage(TOPIC, None, b"%d" % n, (("\udcff", b""),) if n % 7 == 0 else (), partition=n % 3)
+        )
+        for n in range(300)
+    ]
+    await asyncio.gather(*sends)
+    consumer = consumers(max_poll_records=10)
+    await consumer.start(Listener())
+    found = await read(consumer, 300)
+    assert sorted(int(m.value or b"-1") for m in found) == list(range(300))
+    for partition in range(3):
+        assert [m.offset for m in found if m.partition == partition] == list(range(100))
+
+
+@pytest.mark.asyncio
+async def test_poll_returns_nothing_when_nothing_comes_and_at_most_what_is_asked(
+    producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    consumer = consumers(max_poll_records=3)
+    await consumer.start(Listener())
+    assert not await consumer.poll(0.01)
+    await send(producers(), *[b"v"] * 7)
+    sizes = [len(await consumer.poll(1)) for _ in range(3)]
+    assert max(sizes) <= 3
+
+
+@pytest.mark.asyncio
+async def test_a_new_member_goes_on_at_the_committed_offset(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    await send(producers(), b"1", b"2", b"3")
+    first = consumers()
+    await first.start(Listener())
+    found = await read(first, 3)
+    await first.commit({TopicPartition(TOPIC, found[0].partition): 2})
+    await first.stop()
+    second = consumers()
+    await second.start(Listener())
+    assert [m.value for m in await read(second, 1)] == [b"3"]
+
+
+@pytest.mark.asyncio
+async def test_stop_commits_nothing(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    await send(producers(), b"1")
+    for _ in range(2):
+        consumer = consumers()
+        await consumer.start(Listener())
+        assert [m.value for m in await read(consumer, 1)] == [b"1"]
+        await consumer.stop()
+
+
+@pytest.mark.asyncio
+async def test_partitions_of_others_are_left_out_of_a_commit(
+    producers: MakeProducer, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await send(producers(), b"1", b"2")
+    consumer = consumers()
+    await consumer.start(Listener())
+    mine = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
+    with caplog.at_level(logging.WARNING, logger="cqrs"):
+        await consumer.commit({mine: 1, TopicPartition("foreign", 4): 9})
+        await consumer.commit({})
+    assert "took foreign[4] away" in caplog.text
+    await consumer.stop()
+    await consumer.start(Listener())
+    assert [m.value for m in await read(consumer, 1)] == [b"2"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [ILLEGAL_GENERATION, REBALANCING])
+async def test_a_commit_of_a_member_that_was_left_behind_is_dropped(
+    broker: EmbeddedBroker, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    consumer = consumers()
+    await consumer.start(Listener())
+    broker.fail_requests(ApiKey.OFFSET_COMMIT, code)
+    with caplog.at_level(logging.WARNING, logger="cqrs"):
+        await consumer.commit(dict.fromkeys(ALL, 1))
+    assert f"took {TOPIC}[0], {TOPIC}[1], {TOPIC}[2] away" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_commit_that_the_broker_refuses_is_an_error(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    consumer = consumers()
+    await consumer.start(Listener())
+    broker.fail_requests(ApiKey.OFFSET_COMMIT, METADATA_TOO_LARGE)
+    with pytest.raises(DependencyUnavailableException, match="committing"):
+        await consumer.commit(dict.fromkeys(ALL, 1))
+
+
+@pytest.mark.asyncio
+async def test_a_commit_survives_a_moment_s_trouble(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    consumer = consumers()
+    await consumer.start(Listener())
+    broker.fail_requests(ApiKey.OFFSET_COMMIT, NOT_COORDINATOR)
+    await consumer.commit(dict.fromkeys(ALL, 0))
+
+
+@pytest.mark.asyncio
+async def test_a_commit_while_the_broker_is_away_ends_in_time(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    consumer = consumers(request_timeout_seconds=0.2)
+    await consumer.start(Listener())
+    broker.broker_down()
+    with pytest.raises(DependencyUnavailableException, match=r"committing orders\.commands as orders"):
+        await consumer.commit(dict.fromkeys(ALL, 1))
+
+
+@pytest.mark.asyncio
+async def test_poll_says_that_the_broker_is_away_and_goes_on_when_it_is_back(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    producer = producers()
+    consumer = consumers(silence_seconds=0.2, session_timeout_seconds=10)
+    await consumer.start(Listener())
+    await send(producer, b"1")
+    assert len(await read(consumer, 1)) == 1
+    broker.broker_down()
+    with pytest.raises(DependencyUnavailableException, match=r"no fetch was answered for 0\.\d s"):
+        await read(consumer, 1)
+    broker.broker_up()
+    await send(producer, b"2")
+    assert b"2" in [m.value for m in await read(consumer, 1, patiently=True)]
+
+
+@pytest.mark.asyncio
+async def test_after_a_long_absence_the_group_is_joined_anew_at_the_committed_offsets(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    listener = Listener()
+    consumer = consumers(silence_seconds=0.1, rejoin_seconds=0.3)
+    await consumer.start(listener)
+    await send(producers(), b"1", b"2")
+    partition = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
+    await consumer.commit({partition: 1})
+    broker.broker_down()
+    while ("revoked", ALL) not in listener.told:
+        with pytest.raises(DependencyUnavailableException):
+            await read(consumer, 1)
+    with pytest.raises(DependencyUnavailableException, match="joining"):
+        await consumer.poll(0.1)
+    broker.broker_up()
+    assert [m.value for m in await read(consumer, 1, patiently=True)] == [b"2"]
+    assert [what for what, _ in listener.told] == ["assigned", "revoked", "assigned"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [SASL_FAILED, GROUP_DENIED])
+async def test_an_error_that_aiokafka_does_not_recover_from_gives_a_new_client(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer, code: int
+) -> None:
+    listener = Listener()
+    consumer = consumers()
+    await consumer.start(listener)
+    broker.fail_requests(ApiKey.HEARTBEAT, code)
+    with pytest.raises(DependencyUnavailableException):
+        await read(consumer, 1)
+    assert listener.told == [("assigned", ALL), ("revoked", ALL)]
+    await send(producers(), b"1")
+    assert [m.value for m in await read(consumer, 1)] == [b"1"]
+
+
+@pytest.mark.asyncio
+async def test_a_fetcher_that_died_gives_a_new_client(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    consumer = consumers()
+    await consumer.start(Listener())
+    assert consumer._line is not None
+    assert consumer._line.client._fetcher is not None
+    consumer._line.client._fetcher.error_future.cancel()
+    with pytest.raises(DependencyUnavailableException):
+        await read(consumer, 1)
+    await send(producers(), b"1")
+    assert [m.value for m in await read(consumer, 1)] == [b"1"]
+
+
+@pytest.mark.asyncio
+async def test_start_reports_a_broker_that_is_away(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    listener = Listener()
+    consumer = consumers(start_timeout_seconds=0.3)
+    broker.broker_down()
+    with pytest.raises(DependencyUnavailableException, match=r"joining orders\.commands as orders"):
+        await consumer.start(listener)
+    broker.broker_up()
+    await consumer.start(listener)
+    await consumer.start(listener)
+    assert listener.told == [("assigned", ALL)]
+
+
+@pytest.mark.asyncio
+async def test_a_broker_that_does_not_answer_the_joining_is_given_up(
+    broker: EmbeddedBroker, consumers: MakeConsumer
+) -> None:
+    broker.delay_answers(60_000)
+    with pytest.raises(DependencyUnavailableException, match="joining"):
+        await consumers(start_timeout_seconds=0.2).start(Listener())
+
+
+@pytest.mark.asyncio
+async def test_stop_ends_in_time_with_the_broker_away(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    consumer = consumers(stop_timeout_seconds=0.2)
+    await consumer.start(Listener())
+    broker.broker_down()
+    async with asyncio.timeout(2):
+        await consumer.stop()
+        await consumer.stop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left
+
+
+@pytest.mark.asyncio
+async def test_a_consumer_that_does_not_run_says_so(consumers: MakeConsumer) -> None:
+    consumer = consumers()
+    with pytest.raises(ConfigurationException, match=r"start\(listener\)"):
+        await consumer.poll(0)
+    await consumer.stop()
+    await consumer.commit({TopicPartition(TOPIC, 0): 1})
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_poll_loses_no_record(producers: MakeProducer, consumers: MakeConsumer) -> None:
+    consumer = consumers(max_poll_records=1)
+    await consumer.start(Listener())
+    sending = asyncio.create_task(send(producers(), *(b"%d" % n for n in range(100))))
+    found: list[Message] = []
+    while len(found) < 100:
+        poll = asyncio.create_task(consumer.poll(1))
+        await asyncio.sleep(0)
+        poll.cancel()
+        for each in (poll, asyncio.create_task(consumer.poll(0.001))):
+            try:
+                found += await each
+            except asyncio.CancelledError:
+                continue
+    await sending
+    assert [m.offset for m in found] == list(range(100))
