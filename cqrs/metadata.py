@@ -6,7 +6,6 @@ dataclasses, `copy` and `pickle`, and enters no equality, hash, cache key or sch
 
 import os
 from collections.abc import Callable
-from copy import copy
 from datetime import UTC, datetime
 from functools import wraps
 from inspect import getattr_static
@@ -35,7 +34,11 @@ class Metadata:
 
     def changed(self, name: str, value: object) -> "Metadata":
         """Return a copy with one entry changed."""
-        other = copy(self)
+        other = Metadata.__new__(Metadata)
+        # By hand: every bus writes the correlation id, and copy.copy() would take twenty times as long.
+        other.entropy, other.told, other.timestamp = self.entropy, self.told, self.timestamp
+        other.correlation_id, other.initiated_by, other.entries = self.correlation_id, self.initiated_by, self.entries
+        other.cacheable, other.cache_key = self.cacheable, self.cache_key
         setattr(other, name, value)
         return other
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from cqrs.command.handler import CommandHandler
+from cqrs.command.query_handler import QueryHandler
 from cqrs.decorators import HandlerKind, HandlerOptions, handler_kind, handler_options
 from cqrs.exceptions import CommandHandlerNotFoundException, ConfigurationException, QueryHandlerNotFoundException
-from cqrs.query.handler import QueryHandler
 from cqrs.types import Command, Query
 
 C = TypeVar("C", bound=Command[object])
