@@ -6,10 +6,11 @@ from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
 
+from cqrs.cache.adapter import CacheAdapter
 from cqrs.exceptions import ConfigurationException
 
 
-class MemoryCacheAdapter:
+class MemoryCacheAdapter(CacheAdapter):
     """Keep values in this process; when it is full, the one that was used least recently goes.
 
     Values are copied in and out: whoever changes a result changes their own copy only.

@@ -8,6 +8,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from cqrs.cache.adapter import CacheAdapter
 from cqrs.cache.codec import ValueCodec
 from cqrs.exceptions import DependencyUnavailableException
 
@@ -17,7 +18,7 @@ _BATCH = 500
 _GLOB = {character: f"\\{character}" for character in "\\*?[]"}
 
 
-class RedisCacheAdapter:
+class RedisCacheAdapter(CacheAdapter):
     """Keep values on a Redis server as JSON; nothing read from the server is ever executed.
 
     Args:
