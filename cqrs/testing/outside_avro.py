@@ -88,14 +88,30 @@ class OutsideAvro:
         except UnsendableException as error:
             raise UndecodableMessageException(str(error)) from error
 
+    def schema_of(self, message: Message) -> str | None:
+        """Return the text of the schema that the value of `message` names, or None when it names none that is known.
+
+        Raises:
+            DependencyUnavailableException: the registry does not answer.
+        """
+        try:
+            named = unframe(message).schema
+            with self._failures(f"asking for the schema of {message.place}"), self._lock:
+                return self._text(named)
+        except (UndecodableMessageException, UnsendableException):
+            return None
+
+    def _text(self, named: int | str) -> str:
+        client = self._connected()
+        found = client.get_schema_by_guid(named) if isinstance(named, str) else client.get_schema(named)
+        return found.schema_str or ""
+
     def _check(self, message: Message) -> None:
         """Refuse schemas that can bring the process down: fastavro follows a recursive one until the stack ends."""
         named = unframe(message).schema
         if named in self._safe:
             return
-        client = self._connected()
-        found = client.get_schema_by_guid(named) if isinstance(named, str) else client.get_schema(named)
-        check_bounds(_parsed(found.schema_str or "").root)
+        check_bounds(_parsed(self._text(named)).root)
         if len(self._safe) < _MANY_SCHEMAS:
             self._safe.add(named)
 

@@ -248,6 +248,14 @@ class OutsideClient:
                 [one.id for one in sent], timeout_seconds=timeout_seconds, dead_letter_suffix=dead_letter_suffix
             )
 
+    def schema_of(self, message: Message) -> str | None:
+        """Return the text of the schema that an Avro value was written with, or None when none is known.
+
+        Raises:
+            DependencyUnavailableException: the registry does not answer.
+        """
+        return self._avro.schema_of(message)
+
     def _produce(self, topic: str, value: bytes | None, key: str | bytes | None, headers: Headers) -> Receipt:
         answers: list[tuple[KafkaError | None, KafkaMessage]] = []
         deadline = time.monotonic() + self._timeout

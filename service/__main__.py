@@ -1,0 +1,45 @@
+"""Start the order service, or talk to it: `python -m service` lists the commands."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cqrs.cli.app import command_line
+from cqrs.cli.program import ServiceProgram
+
+if TYPE_CHECKING:
+    from cqrs.cli.demo_commands import DemoCommand
+    from cqrs.runtime import Service
+    from cqrs.telemetry.span_memory import SpanMemory
+    from service.settings import OrderSettings
+
+
+def _settings(chosen: "Mapping[str, Any]") -> "OrderSettings":
+    from service.settings import OrderSettings
+
+    return OrderSettings(**chosen)
+
+
+def _service(settings: "OrderSettings", spans: "SpanMemory | None") -> "Service":
+    # Imported when a command needs it: it brings every adapter, which `--help` need not wait for.
+    from service.bootstrap import order_service
+
+    return order_service(settings, spans)
+
+
+def _demo() -> "Sequence[DemoCommand]":
+    from service.demo import demo_commands
+
+    return demo_commands()
+
+
+PROGRAM = ServiceProgram(
+    module="service",
+    about="The order service: commands from Kafka to a bus, events back, in one trace.",
+    packages=("service.application",),
+    settings=_settings,
+    service=_service,
+    demo=_demo,
+)
+
+if __name__ == "__main__":
+    command_line(PROGRAM)()
