@@ -52,12 +52,14 @@ class StoppableExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send `spans`, unless the exporter has been shut down."""
-        stopped = self._stopped.is_set()
-        result = SpanExportResult.FAILURE if stopped else self._exporter.export(spans)
-        taken = result is SpanExportResult.SUCCESS
-        self.refused += 0 if taken else len(spans)
-        self._exported(len(spans), taken)
-        return result
+        taken = False
+        try:
+            result = SpanExportResult.FAILURE if self._stopped.is_set() else self._exporter.export(spans)
+            taken = result is SpanExportResult.SUCCESS
+            return result
+        finally:
+            self.refused += 0 if taken else len(spans)
+            self._exported(len(spans), taken)
 
     def shutdown(self) -> None:
         """Shut the exporter down and break off its waiting between attempts; harmless when called again."""

@@ -128,7 +128,9 @@ class _OpenSpan:
             encodable(self._name), context=base, kind=_KINDS[self._kind], attributes=_carried_all(self._attributes)
         )
         self._context = self._span.get_span_context()
-        self._token = otel_context.attach(trace.set_span_in_context(self._span, base))
+        # A tracer that makes no spans (OTEL_SDK_DISABLED) leaves the sender's context current, to be passed on.
+        current = trace.set_span_in_context(self._span, base) if self._context.is_valid else base
+        self._token = otel_context.attach(current)
         return self
 
     def __exit__(

@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Sequence
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -44,6 +45,18 @@ def test_what_the_collector_refuses_is_told_and_counted() -> None:
     assert exporter.export(batch(3)) is SpanExportResult.FAILURE
     assert exporter.export(batch(1)) is SpanExportResult.FAILURE
     assert (told, exporter.refused) == ([(3, False), (1, False)], 4)
+
+
+def test_an_exporter_that_raises_has_refused() -> None:
+    class Broken(Collector):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            raise ConnectionError
+
+    told: list[tuple[int, bool]] = []
+    exporter = StoppableExporter(Broken(), lambda spans, taken: told.append((spans, taken)))
+    with pytest.raises(ConnectionError):
+        exporter.export(batch(2))
+    assert (told, exporter.refused) == ([(2, False)], 2)
 
 
 def test_nothing_is_sent_after_the_shutdown() -> None:
