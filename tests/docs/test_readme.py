@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
+from cqrs.cli.app import command_line
 from cqrs.http.management import ManagementSources, management_app
+from service.__main__ import PROGRAM
 from tests.docs.settings_table import BEGIN, END, settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,16 @@ def test_its_json_commands_have_the_fields_of_their_schemas() -> None:
     for example in examples:
         data = example.get("data", example)
         assert set(data) == known[example.get("type", "orders.CreateOrder")]
+
+
+def test_the_commands_of_the_service_that_it_names_exist() -> None:
+    named = set(re.findall(r"-m service ([a-z][\w-]*)", README))
+    known = {
+        command.name or getattr(command.callback, "__name__", "")
+        for command in command_line(PROGRAM).registered_commands
+    }
+
+    assert {"run", "demo", "send"} <= named <= known
 
 
 def test_it_lists_the_paths_that_are_served() -> None:
