@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -113,6 +114,7 @@ class ThreadedServer:
     @staticmethod
     def _serve(server: _AnnouncedServer, listening: socket.socket) -> None:
         try:
-            server.run(sockets=[listening])
+            with suppress(SystemExit):  # so uvicorn ends when the application does not start; start() reports it
+                server.run(sockets=[listening])
         finally:
             server.ready.set()
