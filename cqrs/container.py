@@ -95,17 +95,14 @@ class Container:
     ) -> None:
         chosen = tuple(providers)
         scanned = dict.fromkeys((*scan(packages, is_service), *services))
-        problems: list[str] = []
-        beans = [
-            *_each(_beans_of, ((one, Level.DEFAULT) for one in defaults), problems),
-            *_each(_class_beans, ((kind,) for kind in scanned), problems),
+        described = (
+            *(_beans_of(one, Level.DEFAULT) for one in defaults),
+            *(_class_beans(kind) for kind in scanned),
             *(_given(kind, instance) for kind, instance in (instances or {}).items()),
-            *_each(_beans_of, ((one, Level.CHOSEN) for one in configurations), problems),
-            *(one for provider in chosen for one in _provided(provider)),
-        ]
-        if problems:
-            raise ConfigurationException(problems)
-        self._wiring = Wiring(beans)
+            *(_beans_of(one, Level.CHOSEN) for one in configurations),
+            *(_provided(provider) for provider in chosen),
+        )
+        self._wiring = Wiring(_sound(described))
         self._wiring.check()
         self._order = tuple(one.key for one in self._wiring.live if one.make is not None)
         self._dishka = _dishka(self._wiring, chosen)
@@ -151,14 +148,17 @@ class Container:
         await self.close()
 
 
-def _each(
-    describe: Callable[..., Iterable[Bean]], arguments: Iterable[tuple[object, ...]], problems: list[str]
-) -> Iterator[Bean]:
-    for each in arguments:
+def _sound(described: Iterable[Iterator[Bean]]) -> list[Bean]:
+    beans: list[Bean] = []
+    problems: list[str] = []
+    for each in described:
         try:
-            yield from describe(*each)
+            beans.extend(each)
         except ConfigurationException as error:
             problems.extend(error.problems)
+    if problems:
+        raise ConfigurationException(problems)
+    return beans
 
 
 def _class_beans(kind: type) -> Iterator[Bean]:
@@ -190,9 +190,9 @@ def _is_bean(attribute: object) -> bool:
     return getattr(attribute, _BEAN, False) is True
 
 
-def _given(kind: type, instance: object) -> Bean:
+def _given(kind: type, instance: object) -> Iterator[Bean]:
     label = f"the given {type_name(kind)}"
-    return Bean(kind, Level.GIVEN, label, make=lambda: instance, nature=type(instance))
+    yield Bean(kind, Level.GIVEN, label, make=lambda: instance, nature=type(instance))
 
 
 def _provided(provider: Provider) -> Iterator[Bean]:

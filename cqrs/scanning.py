@@ -20,7 +20,7 @@ def scan(packages: Iterable[str | ModuleType], wanted: Callable[[type], bool]) -
     problems: list[str] = []
     modules = [module for package in packages for module in _modules(package, problems)]
     if problems:
-        raise ConfigurationException(problems)
+        raise ConfigurationException(tuple(dict.fromkeys(problems)))
     classes = (kind for module in modules for kind in vars(module).values() if _is_defined_in(kind, module))
     return tuple(dict.fromkeys(kind for kind in classes if wanted(kind)))
 

@@ -63,10 +63,8 @@ def read_sources(settings: type[BaseModel], groups: tuple[str, ...]) -> Readings
     Raises:
         ConfigurationException: the YAML file is named but absent, or is not a YAML mapping.
     """
-    known = list(environment_names(settings))
     dotenv = read_dotenv()
-    suspects = [name for name in os.environ if _is_suspect(settings, groups, name)]
-    foreign = tuple(name for name in suspects if near_miss(name, known) is None)
+    foreign = _foreign(settings, groups)
     mine = {name: value for name, value in os.environ.items() if name not in foreign}
     path = os.environ.get("CONFIG_FILE") or dotenv.get("CONFIG_FILE")
     service_name = os.environ.get("OTEL_SERVICE_NAME") or dotenv.get("OTEL_SERVICE_NAME")
@@ -112,6 +110,12 @@ def _nested(settings: type[BaseModel], groups: tuple[str, ...], variables: Mappi
         if variables[name] and (path[0] in settings.model_fields or _is_suspect(settings, groups, name)):
             _put(values, path, variables[name])
     return values
+
+
+def _foreign(settings: type[BaseModel], groups: tuple[str, ...]) -> tuple[str, ...]:
+    known = list(environment_names(settings))
+    suspects = (name for name in os.environ if _is_suspect(settings, groups, name))
+    return tuple(name for name in suspects if near_miss(name, known) is None)
 
 
 def _is_suspect(settings: type[BaseModel], groups: tuple[str, ...], name: str) -> bool:

@@ -1,7 +1,5 @@
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Annotated, Generic, Protocol, TypeVar, cast
 
 import pytest
@@ -53,12 +51,6 @@ class Checkout:
 
 
 ALL = (SqlOrders, SystemClock, Checkout)
-
-
-def problems(**wiring: object) -> tuple[str, ...]:
-    with pytest.raises(ConfigurationException) as refused:
-        Container(**wiring)  # type: ignore[arg-type]
-    return refused.value.problems
 
 
 @pytest.mark.asyncio
@@ -119,35 +111,6 @@ def test_a_marker_holds_for_the_class_itself() -> None:
     assert not is_service(Marked)
 
 
-def test_a_missing_dependency_is_named_with_the_path_to_it() -> None:
-    assert problems(services=ALL) == (
-        "Checkout(orders: Orders) > SqlOrders(engine: Engine): nothing provides Engine; mark a class with "
-        "@service(provides=Engine), or give the container one.",
-    )
-
-
-def test_everything_wrong_is_told_at_once() -> None:
-    @service
-    class Lost:
-        def __init__(self, first: Orders, second: Clock) -> None: ...
-
-    assert [problem.split(":")[0] for problem in problems(services=[Lost])] == [
-        f"{Lost.__qualname__}(first",
-        f"{Lost.__qualname__}(second",
-    ]
-
-
-def test_two_implementations_are_ambiguous_until_one_is_marked() -> None:
-    @service
-    class MemoryOrders(Orders):
-        def save(self, order: str) -> str:
-            return order
-
-    (problem,) = problems(services=(*ALL, MemoryOrders), instances={Engine: Engine()})
-    assert "both stand for Orders" in problem
-    assert "@service(provides=Orders)" in problem
-
-
 @pytest.mark.asyncio
 async def test_a_port_named_by_the_marker_needs_no_base_class_and_wins() -> None:
     @service(provides=[Orders])
@@ -157,62 +120,6 @@ async def test_a_port_named_by_the_marker_needs_no_base_class_and_wins() -> None
 
     container = Container(services=(*ALL, MemoryOrders), instances={Engine: Engine()})
     assert isinstance(await container.get(Orders), MemoryOrders)
-
-
-def test_a_class_that_would_fit_is_suggested() -> None:
-    @service
-    class MemoryOrders:
-        def save(self, order: str) -> str:
-            return order
-
-    @service
-    class Needy:
-        def __init__(self, orders: Orders) -> None: ...
-
-    (problem,) = problems(services=(MemoryOrders, Needy))
-    assert problem.endswith("MemoryOrders fits; mark it with @service(provides=Orders).")
-
-
-def test_a_marker_that_names_a_port_the_class_does_not_have_is_refused() -> None:
-    @service(provides=Orders)
-    class Nothing:
-        pass
-
-    @service(provides=Clock)
-    class Watch:
-        pass
-
-    lacking, unrelated = problems(services=(Nothing, Watch))
-    assert "is marked to provide Orders, but it lacks save." in lacking
-    assert "is marked to provide Clock, but it is no subclass of it." in unrelated
-
-
-def test_circles_are_drawn() -> None:
-    class First:
-        def __init__(self, second: "Second") -> None: ...
-
-    class Second:
-        def __init__(self, first: First) -> None: ...
-
-    First.__init__.__annotations__["second"] = Second
-    (problem,) = problems(services=(First, Second))
-    assert problem.count("First") == 2
-    assert "is a circle" in problem
-
-
-def test_abstract_and_untyped_classes_are_refused() -> None:
-    @service
-    class Untyped:
-        def __init__(self, something) -> None: ...  # type: ignore[no-untyped-def]
-
-    @service
-    class Hidden:
-        def __init__(self, something: "NotImported") -> None: ...  # type: ignore[name-defined]  # noqa: F821
-
-    abstract, untyped, hidden = problems(services=(Clock, Untyped, Hidden))
-    assert "leaves now abstract" in abstract
-    assert "give the parameter something a type" in untyped
-    assert "NotImported is not known at run time" in hidden
 
 
 @pytest.mark.asyncio
@@ -347,34 +254,6 @@ async def test_dishka_providers_see_the_ports_and_are_closed() -> None:
     assert closed == ["session"]
 
 
-def test_dishka_providers_that_miss_something_are_an_error_at_start() -> None:
-    class Broken(Provider):
-        scope = Scope.APP
-
-        @provide
-        def clock(self, engine: Engine) -> Clock:
-            raise AssertionError
-
-    (problem,) = problems(providers=[Broken()])
-    assert "Engine" in problem
-
-
-def test_two_beans_of_one_type_are_refused() -> None:
-    assert problems(configurations=[Chosen(), Chosen()]) == (
-        "Clock is made by Chosen.clock and by Chosen.clock; keep one of them.",
-    )
-
-
-def test_a_bean_without_a_type_is_refused() -> None:
-    class Silent:
-        @bean
-        def clock(self):  # type: ignore[no-untyped-def]
-            return FrozenClock()
-
-    (problem,) = problems(defaults=[Silent()])
-    assert "declare the type that it returns" in problem
-
-
 class Repository(Generic[T]):
     pass
 
@@ -410,35 +289,3 @@ async def test_asking_for_what_nothing_or_too_much_stands_for_is_an_error() -> N
     with pytest.raises(ConfigurationException, match="FastClock and SlowClock in the container stands for Clock"):
         await container.find(Clock)
     assert await container.find(Engine) is None
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    root = tmp_path / "scanned_shop"
-    (root / "inner").mkdir(parents=True)
-    (root / "__init__.py").write_text("")
-    (root / "inner" / "__init__.py").write_text("")
-    (root / "__main__.py").write_text("raise SystemExit('run by scanning')")
-    (root / "b.py").write_text("from cqrs.container import service\n@service\nclass B: ...\nclass Plain: ...\n")
-    (root / "inner" / "a.py").write_text(
-        "from cqrs.decorators import command_handler\nfrom scanned_shop.b import B\n"
-        "@command_handler\nclass A:\n    def __init__(self, b: B) -> None: self.b = b\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    yield root
-    for name in [name for name in sys.modules if name.startswith("scanned_shop")]:
-        del sys.modules[name]
-
-
-@pytest.mark.asyncio
-async def test_packages_are_scanned_with_everything_below_them(package: Path) -> None:
-    made = await Container(packages=["scanned_shop", "scanned_shop.inner"]).start()
-    assert [type(one).__name__ for one in made] == ["B", "A"]
-
-
-def test_modules_that_cannot_be_imported_are_all_named(package: Path) -> None:
-    (package / "c.py").write_text("import nowhere_to_be_found")
-    (package / "d.py").write_text("1 / 0")
-    first, second, third = problems(packages=["scanned_shop", "scanned_shop.d"])
-    assert first.startswith("scanned_shop.c cannot be imported: ModuleNotFoundError")
-    assert second == third == "scanned_shop.d cannot be imported: ZeroDivisionError: division by zero"
