@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self
 
 from cqrs.actuator.endpoint import CqrsMetricsEndpoint
@@ -82,8 +82,8 @@ class ServiceParts:
         version: The service's version, for traces and metrics.
     """
 
-    packages: tuple[str, ...]
-    events: tuple[str, ...] = ()
+    packages: tuple[str | ModuleType, ...]
+    events: tuple[str | ModuleType, ...] = ()
     tables: Tables | None = None
     version: str = "0"
 
