@@ -32,11 +32,10 @@ class PostgresServerException(CqrsException):
 def find_postgres() -> Path | None:
     """Return the folder with `initdb` and `pg_ctl` of the newest PostgreSQL installed, or None."""
     on_path = shutil.which("initdb")
-    if on_path is not None:
+    if on_path is not None and _is_complete(Path(on_path).resolve().parent):
         return Path(on_path).resolve().parent
-    folders = [folder for pattern in _INSTALLED for folder in Path("/").glob(pattern.lstrip("/"))]
-    complete = [folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()]
-    return max(complete, key=_version, default=None)
+    folders = (folder for pattern in _INSTALLED for folder in Path("/").glob(pattern.lstrip("/")))
+    return max(filter(_is_complete, folders), key=_version, default=None)
 
 
 class PostgresServer:
@@ -155,6 +154,10 @@ def _as_user(name: str | None) -> _Identity:
     if name is None:
         return {}
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / program).exists() for program in ("initdb", "pg_ctl", "postgres"))
 
 
 def _version(folder: Path) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A PostgreSQL that is away is a retryable `DependencyUnavailableException`, and is used again once it is back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 
@@ -101,28 +101,22 @@ async def test_the_server_refuses_the_connection(postgres_url: str, part: str, u
             await begin(work)
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
-
-
 @postgres
 @pytest.mark.asyncio
-async def test_a_server_that_crashes_in_a_transaction_and_comes_back(own_server: PostgresServer) -> None:
+async def test_a_server_that_crashes_in_a_transaction_and_comes_back(own_postgres: PostgresServer) -> None:
     async def fail_in_the_middle(work: SqlUnitOfWork) -> None:
         async with work.begin():
             await add(work, 1)
-            own_server.stop("immediate")
+            own_postgres.stop("immediate")
             await add(work, 2)
 
-    async with prepared(own_server.url()) as work:
+    async with prepared(own_postgres.url()) as work:
         with pytest.raises(DependencyUnavailableException):
             await fail_in_the_middle(work)
         with pytest.raises(DependencyUnavailableException):
             await begin(work)
 
-        own_server.start()
+        own_postgres.start()
 
         assert await values(work) == [0, 0]
         await add_in_transaction(work)
@@ -131,11 +125,11 @@ async def test_a_server_that_crashes_in_a_transaction_and_comes_back(own_server:
 
 @postgres
 @pytest.mark.asyncio
-async def test_a_server_that_restarts_between_transactions_is_not_even_noticed(own_server: PostgresServer) -> None:
-    async with prepared(own_server.url()) as work:
+async def test_a_server_that_restarts_between_transactions_is_not_even_noticed(own_postgres: PostgresServer) -> None:
+    async with prepared(own_postgres.url()) as work:
         assert await values(work) == [0, 0]
-        own_server.stop("fast")
-        own_server.start()
+        own_postgres.stop("fast")
+        own_postgres.start()
 
         await add_in_transaction(work)
 
@@ -144,17 +138,17 @@ async def test_a_server_that_restarts_between_transactions_is_not_even_noticed(o
 
 @postgres
 @pytest.mark.asyncio
-async def test_a_savepoint_over_a_lost_connection_is_unavailability_too(own_server: PostgresServer) -> None:
+async def test_a_savepoint_over_a_lost_connection_is_unavailability_too(own_postgres: PostgresServer) -> None:
     """A handler that is tried again in the same transaction must not look like a broken program."""
 
     async def try_twice(work: SqlUnitOfWork) -> None:
         async with work.begin():
-            own_server.stop("immediate")
+            own_postgres.stop("immediate")
             with pytest.raises(DependencyUnavailableException):
                 await add_in_transaction(work)
             await add_in_transaction(work)
 
-    async with prepared(own_server.url()) as work:
+    async with prepared(own_postgres.url()) as work:
         with pytest.raises(DependencyUnavailableException):
             await try_twice(work)
 

@@ -9,6 +9,8 @@ import pytest
 from cqrs.testing import postgres_server
 from cqrs.testing.postgres_server import PostgresServer, PostgresServerException, find_postgres
 
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
+
 
 def installation(folder: Path, *programs: str) -> Path:
     folder.mkdir(parents=True)
@@ -31,18 +33,21 @@ def test_nothing_is_found_where_nothing_is(nothing_installed: Path) -> None:
 
 
 def test_the_newest_complete_installation_is_found(nothing_installed: Path) -> None:
-    installation(nothing_installed / "9.6/bin", "initdb", "pg_ctl")
-    newest = installation(nothing_installed / "15/bin", "initdb", "pg_ctl")
+    installation(nothing_installed / "9.6/bin", *PROGRAMS)
+    newest = installation(nothing_installed / "15/bin", *PROGRAMS)
     installation(nothing_installed / "16/bin", "psql")
 
     assert find_postgres() == newest
 
 
 def test_the_path_comes_first(nothing_installed: Path) -> None:
-    installation(nothing_installed / "15/bin", "initdb", "pg_ctl")
-    on_path = installation(nothing_installed / "path", "initdb", "pg_ctl")
+    installation(nothing_installed / "15/bin", *PROGRAMS)
+    on_path = installation(nothing_installed / "path", *PROGRAMS)
 
     assert find_postgres() == on_path
+
+    (on_path / "postgres").unlink()
+    assert find_postgres() == nothing_installed / "15/bin"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,8 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(initdb: str | 
 
 @pytest.mark.postgres
 def test_it_starts_crashes_starts_again_and_goes() -> None:
+    if find_postgres() is None:
+        pytest.skip("PostgreSQL's server is not installed. To run it: apt-get install -y postgresql")
     with PostgresServer() as server:
         assert ready(server)
         server.stop("immediate")
