@@ -58,6 +58,10 @@ class OrderCreated:
     created_at: datetime
 
 
+def kafka_headers(headers: list[tuple[str, str | bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple((name, content.encode() if isinstance(content, str) else content) for name, content in headers)
+
+
 DATUM = {
     "order_id": "o-1",
     "customer_id": "c-1",
@@ -80,7 +84,7 @@ async def client(registry: FileSchemaRegistry) -> AsyncIterator[SchemaRegistryCl
     await server.stop()
 
 
-def context(topic: str, headers: list[tuple[str, bytes]] | None = None) -> SerializationContext:
+def context(topic: str, headers: list[tuple[str, str | bytes | None]] | None = None) -> SerializationContext:
     return SerializationContext(topic, MessageField.VALUE, headers=headers)
 
 
@@ -114,12 +118,12 @@ async def test_our_decoder_reads_what_their_serializer_writes(
 async def test_our_decoder_reads_their_header_framing(
     client: SchemaRegistryClient, registry: FileSchemaRegistry
 ) -> None:
-    headers: list[tuple[str, bytes]] = []
+    headers: list[tuple[str, str | bytes | None]] = []
     serializer = AvroSerializer(client, CREATE_ORDER, conf={"schema.id.serializer": header_schema_id_serializer})
     value = serializer(DATUM, context("orders.commands", headers))
 
     parsed = await AvroDecoder(AvroSchemas.load(SHIPPED), registry).parse(
-        Message("orders.commands", 0, 0, None, value, tuple(headers)), None
+        Message("orders.commands", 0, 0, None, value, kafka_headers(headers)), None
     )
 
     assert [name for name, _ in headers] == ["__value_schema_id"]

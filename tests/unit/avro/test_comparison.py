@@ -50,7 +50,7 @@ POINT = record("Point", x="int")
 
 
 def problems(annotation: object, schema: object, *, writing: bool = True) -> Sequence[str]:
-    cls = message_type("t.E")(dataclass(type("E", (), {"__annotations__": {"f": annotation}, "f": field()})))
+    cls: type = message_type("t.E")(dataclass(type("E", (), {"__annotations__": {"f": annotation}, "f": field()})))
     look = event_problems if writing else command_problems
     return look(schemas(record("t.E", f=schema)), cls)
 

@@ -2,6 +2,7 @@ import asyncio
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,9 +106,9 @@ async def test_a_write_that_fails_changes_nothing(tmp_path: Path, monkeypatch: p
 @pytest.mark.asyncio
 async def test_recursive_schemas_are_kept_and_compared() -> None:
     registry = FileSchemaRegistry()
-    tree = {"type": "record", "name": "T", "fields": [{"name": "next", "type": ["null", "T"]}]}
-    grown = {**tree, "fields": [*tree["fields"], {"name": "v", "type": "int", "default": 0}]}  # type: ignore[misc]
-    broken = {**tree, "fields": [*tree["fields"], {"name": "v", "type": "string"}]}  # type: ignore[misc]
+    tree: dict[str, Any] = {"type": "record", "name": "T", "fields": [{"name": "next", "type": ["null", "T"]}]}
+    grown = {**tree, "fields": [*tree["fields"], {"name": "v", "type": "int", "default": 0}]}
+    broken = {**tree, "fields": [*tree["fields"], {"name": "v", "type": "string"}]}
 
     assert await registry.register("t", json.dumps(tree)) == 1
     assert await registry.register("t", json.dumps(grown)) == 2
