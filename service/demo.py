@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.cli.demo_commands import (
     DemoCommand,
     Expected,
     avro_command,
     bare_json_command,
+    cut_avro_command,
     json_command,
     raw_command,
 )
 from cqrs.exceptions import UndecodableMessageException, UnknownMessageTypeException
 from cqrs.messaging import envelope
 from cqrs.validation.exceptions import CqrsValidationException
-from service.domain.errors import OrderAlreadyCancelledException, OrderExistsException
+from service.domain.errors import NotOrderOwnerException, OrderAlreadyCancelledException, OrderExistsException
 
 CREATE = "orders.CreateOrder"
 ADD = "orders.AddItem"
@@ -25,7 +25,7 @@ _CREATED = Expected(event="orders.OrderCreated")
 _ADDED = Expected(event="orders.ItemAdded")
 _CANCELLED = Expected(event="orders.OrderCancelled")
 _INVALID = Expected(refusal=CqrsValidationException)
-_DENIED = Expected(refusal=AuthorizationException)
+_DENIED = Expected(refusal=NotOrderOwnerException)
 _TAKEN = Expected(refusal=OrderExistsException)
 _OVER = Expected(refusal=OrderAlreadyCancelledException)
 _UNKNOWN = Expected(refusal=UnknownMessageTypeException)
@@ -51,7 +51,7 @@ def _handled(schemas: Path) -> Sequence[DemoCommand]:
         bare_json_command("in dollars", CREATE, "o-3", _order("o-3", "eve", _item("A", 1), currency="USD"), _CREATED),
         json_command("third item", ADD, "o-1", {"order_id": "o-1", "item": _item("D", 3, "7.50")}, _ADDED),
         avro_command("second item", ADD, "o-2", {"order_id": "o-2", "item": _item("E", 1, "19.90")}, add, _ADDED),
-        json_command("by its customer", CANCEL, "o-1", _cancel("o-1", "ada", "changed my mind"), _CANCELLED),
+        json_command("by customer", CANCEL, "o-1", _cancel("o-1", "ada", "changed my mind"), _CANCELLED),
         avro_command("by admin", CANCEL, "o-3", _cancel("o-3", "admin", "suspicious"), cancel, _CANCELLED),
     )
 
@@ -61,7 +61,6 @@ def _refused(schemas: Path) -> Sequence[DemoCommand]:
     bad_order = _order("o-4", "ada", _item("A", 0), _item("B", 1, "-1.00"), currency="euro")
     taken = _order("o-2", "bob", _item("C", 1))
     late = {"order_id": "o-1", "item": _item("F", 1)}
-    avro_id = b"\x00\x00\x00\x00\x01"
     return (
         json_command("three faults", CREATE, "o-4", bad_order, _INVALID),
         json_command("by a stranger", CANCEL, "o-2", _cancel("o-2", "mallory", "-"), _DENIED),
@@ -69,7 +68,7 @@ def _refused(schemas: Path) -> Sequence[DemoCommand]:
         json_command("is cancelled", ADD, "o-1", late, _OVER),
         json_command("unknown type", "orders.ShipOrder", "o-2", {"order_id": "o-2"}, _UNKNOWN),
         raw_command("broken JSON", CREATE, "JSON", "o-5", b'{"order_id": "o-5", ', _JSON_HEADERS, _UNDECODABLE),
-        raw_command("cut short", CREATE, "Avro", "o-6", avro_id + b"\x06o-6\x06", (), _UNDECODABLE),
+        cut_avro_command("cut in half", CREATE, "o-6", _order("o-6", "ada", _item("A", 1)), create, _UNDECODABLE),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,11 +77,20 @@ def _act(program: ServiceProgram[S], service: Service, steps: "_Steps") -> list[
     settings = service.settings
     commands = program.demo()
     topics = [topic for topic in settings.topics if topic not in settings.command_topics]
-    with OutsideClient(service.bootstrap_servers, service.registry_url, tracer=service.tracer) as client:
-        with steps.step(f"sending {len(commands)} commands to {settings.command_topics[0]}"):
-            sent = [command.send(client, settings.command_topics[0]) for command in commands]
+    target, suffix = settings.command_topics[0], settings.dead_letter_suffix
+    with (
+        OutsideClient(service.bootstrap_servers, service.registry_url, tracer=service.tracer) as client,
+        client.reader(topics) as reader,
+    ):
+        with steps.step(f"sending {len(commands)} commands to {target}"), ThreadPoolExecutor(1) as sender:
+            sending = sender.submit(lambda: [command.send(client, target) for command in commands])
+            while not sending.done():  # read meanwhile, so that a trace shows how soon an event is there
+                reader.poll()
+            sent = sending.result()
         with steps.step(f"reading {' and '.join(topics)}"):
-            outcomes = client.outcomes(sent, topics, OUTCOME_SECONDS, dead_letter_suffix=settings.dead_letter_suffix)
+            outcomes = reader.outcomes(
+                [one.id for one in sent], timeout_seconds=OUTCOME_SECONDS, dead_letter_suffix=suffix
+            )
         letters = [outcome.dead_letter for outcome in outcomes if outcome.dead_letter is not None]
         write_letters(LETTERS, [Letter(letter, client.schema_of(letter)) for letter in letters])
     numbered = enumerate(zip(commands, sent, outcomes, strict=True), 1)
@@ -97,7 +107,7 @@ def _show(program: ServiceProgram[S], console: Console, played: Sequence[Played]
         _title(console, f"The trace of command {each.number}, from its sender to the reader of its event")
         trace_id = each.sent.trace_id or ""
         console.print(trace_view(trace_id, span_tree(spans.trace(trace_id))))
-    _title(console, "The refused commands; nothing is lost, and nothing else was changed")
+    _title(console, "The refused commands, each kept whole with its cause")
     console.print(refusal_list(played, look_command(program.module)))
 
 

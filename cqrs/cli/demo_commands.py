@@ -12,11 +12,11 @@ from cqrs.tracing.tracer import Headers
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Say how a command must end: with an event of this type, or refused for this cause.
+    """Say how a command must end: with one event of this type, or refused for this reason.
 
     Attributes:
         event: The declared type of the event that it causes, or None.
-        refusal: The class of the refusal's root cause, or None.
+        refusal: The class of what refused it or of its root cause, or None.
     """
 
     event: str | None = None
@@ -24,9 +24,12 @@ class Expected:
 
     def contradiction(self, outcome: Outcome) -> str | None:
         """Return how `outcome` differs from what is expected, in a sentence, or None when it does not."""
-        found = _told(outcome)
-        wanted = f"refused by {_fqcn(self.refusal)}" if self.refusal is not None else f"event {self.event}"
-        return None if found == wanted else f"expected {wanted}, found {found}"
+        if self.refusal is None:
+            met = [event.type_name for event in outcome.events] == [self.event] and outcome.dead_letter is None
+        else:
+            met = outcome.dead_letter is not None and refusal_of(outcome.dead_letter).is_by(self.refusal)
+        wanted = f"refused: {self.refusal.__qualname__}" if self.refusal is not None else self.event
+        return None if met else f"expected {wanted}, found {outcome_text(outcome)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def bare_json_command(
     def send(client: OutsideClient, topic: str) -> Sent:
         return client.send_json(topic, data, type_name=type_name, key=key, type_in_value=True)
 
-    return DemoCommand(case, type_name, "JSON, no header", key, send, expected)
+    return DemoCommand(case, type_name, "bare JSON", key, send, expected)
 
 
 def avro_command(
@@ -77,6 +80,18 @@ def avro_command(
 
     def send(client: OutsideClient, topic: str) -> Sent:
         return client.send_avro(topic, data, schema.read_text("utf-8"), key=key, bare=True)
+
+    return DemoCommand(case, type_name, "Avro", key, send, expected)
+
+
+def cut_avro_command(
+    case: str, type_name: str, key: str, data: Mapping[str, object], schema: Path, expected: Expected
+) -> DemoCommand:
+    """Return a command in Avro whose second half got lost."""
+
+    def send(client: OutsideClient, topic: str) -> Sent:
+        value = client.encode_avro(topic, data, schema.read_text("utf-8"))
+        return client.send_raw(topic, value[: len(value) // 2], key=key)
 
     return DemoCommand(case, type_name, "Avro", key, send, expected)
 
@@ -92,18 +107,8 @@ def raw_command(
     return DemoCommand(case, type_name, form, key, send, expected)
 
 
-def _told(outcome: Outcome) -> str:
-    if outcome.dead_letter is not None:
-        return f"refused by {refusal_of(outcome.dead_letter).cause}"
-    return " and ".join(f"event {event.type_name}" for event in outcome.events) or "no outcome in time"
-
-
-def _fqcn(kind: type[BaseException]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def outcome_text(outcome: Outcome) -> str:
     """Return an outcome in a few words: the event that it caused, or the class that refused it."""
     if outcome.dead_letter is not None:
-        return f"refused: {simple_name(refusal_of(outcome.dead_letter).cause)}"
+        return f"refused: {simple_name(refusal_of(outcome.dead_letter).reason)}"
     return ", ".join(event.type_name or "event without a type" for event in outcome.events) or "no outcome in time"

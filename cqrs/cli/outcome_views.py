@@ -41,9 +41,9 @@ def outcome_table(played: Sequence[Played]) -> RenderableType:
         table.add_column(title, overflow="fold")
     for each in played:
         style = "green" if each.outcome.events else "red"
-        command = each.command
+        command, short = each.command, outcome_text(each.outcome).removesuffix("Exception")
         row = (simple_name(command.type_name), command.case, command.form, command.key)
-        table.add_row(str(each.number), *(Text(part) for part in row), Text(outcome_text(each.outcome), style=style))
+        table.add_row(str(each.number), *(Text(part) for part in row), Text(short, style=style))
     return table
 
 
@@ -57,7 +57,7 @@ def event_view(event: Received) -> RenderableType:
     title = Text.assemble((one_line(event.type_name or "event without a type"), "bold green"))
     title.append(f"  {event.message.place}", style="dim")
     said = event.problem if event.problem is not None else short_json(event.value)
-    return Group(title, Padding(Text(printable(said)), (0, 0, 0, 2)))
+    return Group(title, Padding(Text(printable(said)), (0, 0, 0, 2), expand=False))
 
 
 def refusal_list(played: Sequence[Played], look: str) -> RenderableType:
@@ -71,29 +71,21 @@ def refusal_list(played: Sequence[Played], look: str) -> RenderableType:
 
 
 def refused_view(played: Played, look: str) -> RenderableType:
-    """Show one refused command."""
+    """Show one refused command; nothing for one that was not refused."""
     command, letter = played.command, played.outcome.dead_letter
-    title = Text.assemble((f"{played.number:>2}  {simple_name(command.type_name)}", "bold"), f"  {command.case}")
-    return Group(title) if letter is None else Group(title, Padding(_why(letter_facts(played, look)), (0, 0, 0, 4)))
-
-
-def letter_facts(played: Played, look: str) -> Sequence[tuple[str, Text]]:
-    """Return where a refused command went, why, and what to type, each with its name; nothing for a handled one."""
-    letter = played.outcome.dead_letter
     if letter is None:
-        return ()
+        return Group()
     refusal = refusal_of(letter)
-    return (
-        ("went to", Text(letter.place)),
-        ("why", Text(simple_name(refusal.cause), style="red").append(f"\n{refusal.message}", style="default")),
-        ("look at it", Text(f"{look} --at {Place.of(letter)}")),
-    )
+    title = Text.assemble((f"{played.number:>2}  {simple_name(command.type_name)}", "bold"), f"  {command.case}")
+    why = Text(simple_name(refusal.reason), style="red").append(f": {refusal.message}", style="default")
+    facts = (("went to", Text(letter.place)), ("because", why))
+    typed = Padding(Text(f"{look} --at {Place.of(letter)}", style="cyan", overflow="fold"), (0, 0, 0, 6), expand=False)
+    return Group(title, *(_fact(name, text) for name, text in facts), Text("    to look at it:", style="dim"), typed)
 
 
-def _why(facts: Sequence[tuple[str, Text]]) -> RenderableType:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
-    for name, text in facts:
-        table.add_row(name, text)
-    return table
+def _fact(name: str, text: Text) -> RenderableType:
+    row = Table.grid(padding=0)
+    row.add_column(style="dim", width=9, no_wrap=True)
+    row.add_column(overflow="fold")
+    row.add_row(name, text)
+    return Padding(row, (0, 0, 0, 4), expand=False)

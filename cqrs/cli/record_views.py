@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -37,21 +36,8 @@ def letter_view(letter: Letter) -> RenderableType:
 
 
 def letter_list(letters: Sequence[Letter]) -> RenderableType:
-    """Show many dead letters, a row each: where, what, why."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("where", overflow="fold")
-    table.add_column("type", overflow="fold")
-    table.add_column("key", overflow="fold")
-    table.add_column("why", overflow="fold", ratio=1)
-    for letter in letters:
-        refusal = refusal_of(letter.message)
-        table.add_row(
-            Text(str(Place.of(letter.message))),
-            Text(one_line(read_envelope(letter.message).type or "-")),
-            Text(readable(letter.message.key) if letter.message.key is not None else "-"),
-            Text(f"{simple_name(refusal.cause)}: {first_line(refusal.message)}" if refusal.is_told else "-"),
-        )
-    return table
+    """Show many dead letters in short: where each lies, what it is, and the beginning of why."""
+    return Group(*(part for letter in letters for part in _short(letter)))
 
 
 def value_view(letter: Letter) -> RenderableType:
@@ -66,6 +52,18 @@ def first_line(text: str, limit: int = 120) -> str:
     """Return the beginning of a message that may have many lines."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def _short(letter: Letter) -> Iterator[RenderableType]:
+    message, refusal = letter.message, refusal_of(letter.message)
+    title = Text(str(Place.of(message)), style="bold")
+    title.append(f"  {one_line(read_envelope(message).type or 'no type in the headers')}", style="default")
+    if message.key is not None:
+        title.append(f"  key {readable(message.key)}", style="dim")
+    yield title
+    if refusal.is_told:
+        why = Text.assemble((simple_name(refusal.reason), "red"), f": {first_line(refusal.message)}")
+        yield Padding(why, (0, 0, 0, 4), expand=False)
 
 
 def _facts(message: Message, origin: str) -> RenderableType:
@@ -93,7 +91,7 @@ def _headers(message: Message) -> RenderableType:
 
 def _section(title: str, content: RenderableType) -> Iterator[RenderableType]:
     yield Text(title, style="bold")
-    yield Padding(content, (0, 0, 0, 2))
+    yield Padding(content, (0, 0, 0, 2), expand=False)
 
 
 def _avro(letter: Letter) -> RenderableType | None:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cqrs.cli.text import clock, printable, readable
+from cqrs.exceptions import CommandProcessingException
 from cqrs.messaging import dead_letters as names
 from cqrs.messaging.message import Message
 
+_WRAPPING = f"{CommandProcessingException.__module__}.{CommandProcessingException.__qualname__}"
 _NUMBERS = {names.ORIGINAL_PARTITION: 4, names.ORIGINAL_OFFSET: 8, names.ORIGINAL_TIMESTAMP: 8}
 
 
@@ -32,6 +34,15 @@ class Refusal:
     def is_told(self) -> bool:
         """Say whether the record is a dead letter at all."""
         return bool(self.exception)
+
+    @property
+    def reason(self) -> str:
+        """Return the class that says most: what was raised, or its cause where that is only the bus's wrapping."""
+        return self.cause if self.exception == _WRAPPING else self.exception
+
+    def is_by(self, kind: type[BaseException]) -> bool:
+        """Say whether what was raised, or its root cause, is of exactly this class."""
+        return f"{kind.__module__}.{kind.__qualname__}" in (self.exception, self.cause)
 
 
 def refusal_of(message: Message) -> Refusal:

@@ -167,11 +167,20 @@ class OutsideClient:
             DependencyUnavailableException: broker or registry did not answer in time.
             UnsendableException: the data does not fit the schema, or broker or registry refuse it.
         """
-        value = self._avro.encode(topic, data, schema)
+        value = self.encode_avro(topic, data, schema)
         if bare:
             return self.send_raw(topic, value, key=key, headers=headers)
         ours = self._envelope(self._avro.name(schema), "application/avro", message_id, correlation_id)
         return self.send_raw(topic, value, key=key, headers=(*ours, *headers))
+
+    def encode_avro(self, topic: str, data: Mapping[str, object], schema: str) -> bytes:
+        """Return what `send_avro` sends as value, with its schema registered.
+
+        Raises:
+            DependencyUnavailableException: the registry did not answer in time.
+            UnsendableException: the data does not fit the schema, or the registry refuses it.
+        """
+        return self._avro.encode(topic, data, schema)
 
     def send_raw(
         self, topic: str, value: bytes | None, *, key: str | bytes | None = None, headers: Headers = ()

@@ -1,0 +1,76 @@
+"""Look at dead letters, of the running broker or of a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from cqrs.cli.addresses import find_cluster
+from cqrs.cli.letter_file import Letter, read_letters
+from cqrs.cli.places import Place
+from cqrs.cli.program import S, ServiceProgram
+from cqrs.cli.record_views import letter_list, letter_view
+from cqrs.cli.terminal import invocation
+from cqrs.config.settings import ServiceSettings
+from cqrs.exceptions import ConfigurationException
+from cqrs.testing.outside_client import OutsideClient
+
+
+def show_dead_letters(program: ServiceProgram[S], console: Console, file: Path | None, at: str | None) -> None:
+    """Show one dead letter whole, or list all of them.
+
+    Args:
+        program: The service.
+        console: Where to.
+        file: A file of dead letters; None reads the broker.
+        at: The place of the one to show; None lists.
+
+    Raises:
+        ConfigurationException: there is no such file, broker or record; says what to try.
+        DependencyUnavailableException: the broker is away.
+    """
+    wanted = _place(at)
+    letters = read_letters(file) if file is not None else _from_broker(program, wanted)
+    if wanted is not None:
+        console.print(letter_view(_found(letters, wanted)))
+        return
+    if not letters:
+        console.print("There are no dead letters.")
+        return
+    console.print(letter_list(letters))
+    source = f" --file {file}" if file is not None else ""
+    look = f"{invocation(program.module)} dead-letters{source} --at {Place.of(letters[0].message)}"
+    console.print(Text.assemble(("to look at one: ", "dim"), look), soft_wrap=True)
+
+
+def _from_broker(program: ServiceProgram[S], wanted: Place | None) -> list[Letter]:
+    settings = program.settings({})
+    bootstrap_servers, registry_url = find_cluster(settings, f"{invocation(program.module)} run")
+    with OutsideClient(bootstrap_servers, registry_url) as client:
+        topics = [wanted.topic] if wanted is not None else _letter_topics(settings)
+        messages = [received.message for received in client.read(topics)]
+        return [
+            Letter(message, client.schema_of(message) if registry_url and Place.of(message) == wanted else None)
+            for message in messages
+        ]
+
+
+def _letter_topics(settings: ServiceSettings) -> list[str]:
+    return [topic + settings.dead_letter_suffix for topic in settings.command_topics]
+
+
+def _place(text: str | None) -> Place | None:
+    try:
+        return Place.parse(text) if text is not None else None
+    except ValueError as error:
+        raise ConfigurationException([f"--at {error}"]) from None
+
+
+def _found(letters: Sequence[Letter], wanted: Place) -> Letter:
+    for letter in letters:
+        if Place.of(letter.message) == wanted:
+            return letter
+    known = ", ".join(str(Place.of(letter.message)) for letter in letters[:10]) or "none"
+    more = f" and {len(letters) - 10} more" if len(letters) > 10 else ""
+    raise ConfigurationException([f"There is no record {wanted}; there are {known}{more}."])

@@ -1,0 +1,78 @@
+"""Keep a service running until it is told to stop."""
+
+import asyncio
+import signal
+
+from rich.console import Console
+from rich.text import Text
+
+from cqrs.cli.addresses import AddressFile
+from cqrs.cli.handlers import COMMAND, handlers_of
+from cqrs.cli.program import S, ServiceProgram
+from cqrs.cli.terminal import invocation
+from cqrs.runtime import Service
+
+
+def run_service(program: ServiceProgram[S], console: Console) -> None:
+    """Run the service until SIGTERM or SIGINT, and return when it has stopped in order.
+
+    Raises:
+        ConfigurationException: it cannot be started; shows every problem.
+        DependencyUnavailableException: broker, registry or database cannot be reached.
+    """
+    asyncio.run(_run(program, console))
+
+
+async def _run(program: ServiceProgram[S], console: Console) -> None:
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    stopped_early = False
+
+    def stop_early() -> None:
+        nonlocal stopped_early
+        stopped_early = True
+        if task is not None:
+            task.cancel()
+
+    # From the first moment on a signal means an orderly stop; `Service.run` puts its own in place of these.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop_early)
+    try:
+        await _serve(program, console)
+    except asyncio.CancelledError:
+        if not stopped_early:
+            raise
+
+
+async def _serve(program: ServiceProgram[S], console: Console) -> None:
+    settings = program.settings({})
+    service = program.service(settings, None)
+    addresses = AddressFile(settings.state_path)
+    async with service:
+        addresses.write(service.bootstrap_servers, service.registry_url)
+        announcing = asyncio.create_task(_announce(program, console, service))
+        try:
+            await service.run()
+        finally:
+            announcing.cancel()
+            addresses.remove()
+    console.print("stopped")
+
+
+async def _announce(program: ServiceProgram[S], console: Console, service: Service) -> None:
+    embedded = service.settings.kafka_bootstrap_servers is None
+    facts = (
+        ("broker", service.bootstrap_servers + (" (embedded: nothing is kept when it stops)" if embedded else "")),
+        ("registry", service.registry_url),
+        ("management", service.management_url),
+        ("commands", ", ".join(service.settings.command_topics)),
+    )
+    for name, text in facts:
+        console.print(Text.assemble((f"{name:<12}", "dim"), text), soft_wrap=True)
+    await service.ready()
+    first = next((line.name for line in handlers_of(program.packages) if line.kind == COMMAND), "<type>")
+    console.print(
+        Text.assemble(("ready", "bold green"), "; send it a command from another terminal, in this directory:")
+    )
+    console.print(Text(f"  {invocation(program.module)} send {first} '{{...}}'"), soft_wrap=True)
+    console.print("Ctrl-C stops it.")
