@@ -119,9 +119,9 @@ def dead_letter(letters: DeadLetters) -> Middleware:
 
 
 def describe(error: BaseException) -> dict[str, bytes]:
-    """Return the headers that say why: class, class of the root cause, message, stack trace (at most 8 KiB)."""
+    """Return the headers that say why: class, class of the cause, message, stack trace (at most 8 KiB)."""
     described = {EXCEPTION_FQCN: _fqcn(error)}
-    cause = root_cause(error)
+    cause = cause_of(error)
     if cause is not error:
         described[EXCEPTION_CAUSE_FQCN] = _fqcn(cause)
     described[EXCEPTION_MESSAGE] = _bytes(message_of(error), _MESSAGE_BYTES)
@@ -138,13 +138,9 @@ def message_of(error: BaseException) -> str:
         return f"{type(error).__name__} (its message cannot be read: {type(broken).__name__})"
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """Follow the chain of explicit causes to its end."""
-    seen = {id(error)}
-    while error.__cause__ is not None and id(error.__cause__) not in seen:
-        error = error.__cause__
-        seen.add(id(error))
-    return error
+def cause_of(error: BaseException) -> BaseException:
+    """Return what `error` was raised from, or itself when it was raised from nothing."""
+    return error.__cause__ or error
 
 
 def _replaced(headers: Headers, added: Mapping[str, bytes]) -> Headers:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cqrs.command.metrics import MetricsRegistry
-from cqrs.messaging.dead_letters import root_cause
+from cqrs.messaging.dead_letters import cause_of
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
 
 CONSUMED = "messaging_client_consumed_messages_total"
@@ -16,7 +16,7 @@ IGNORED_HEADERS = "messaging_ignored_headers_total"
 METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
     CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled or dead_lettered."),
     PROCESS_DURATION: (("topic", "outcome"), "Seconds from taking a record in hand to its durable outcome."),
-    DEAD_LETTERS: (("topic", "error"), "Records put aside, by the class of the root cause."),
+    DEAD_LETTERS: (("topic", "error"), "Records put aside, by the class of the cause."),
     HELD: (("topic", "error"), "Tries that settled nothing; the record is held and tried again."),
     IGNORED_HEADERS: (("header",), "Envelope headers whose value could not be read."),
 }
@@ -32,7 +32,7 @@ def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_cou
             try:
                 outcome = await handler(delivery)
             except Exception as error:
-                metrics.increment(HELD, {"topic": delivery.message.topic, "error": type(root_cause(error)).__name__})
+                metrics.increment(HELD, {"topic": delivery.message.topic, "error": type(cause_of(error)).__name__})
                 raise
             _count(metrics, delivery, outcome, clock() - begun)
             return outcome
@@ -49,5 +49,5 @@ def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome, secon
     for header in delivery.envelope.ignored:
         metrics.increment(IGNORED_HEADERS, {"header": header})
     if outcome.error is not None:
-        cause = type(root_cause(outcome.error)).__name__
+        cause = type(cause_of(outcome.error)).__name__
         metrics.increment(DEAD_LETTERS, {"topic": delivery.message.topic, "error": cause})
