@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 SERVERS = ("kafka", "postgres", "redis")
+_NOT_RUN = "not run for want of"
 
 # A loaded machine is slow now and then; a slow example is no bug. CI repeats itself, developers explore.
 settings.register_profile("project", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -17,20 +18,24 @@ settings.load_profile("project")
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that needs a server and skips itself, when CI=true says that the servers are there."""
+    """Note which server a skipped test needs; fail it, when CI=true says that the servers are there."""
     report = yield
-    if report.skipped and os.environ.get("CI") == "true" and any(map(item.get_closest_marker, SERVERS)):
-        report.outcome = "failed"
-        report.longrepr = f"with CI=true this may not be skipped: {report.longrepr}"
+    if report.skipped:
+        needs = [server for server in SERVERS if item.get_closest_marker(server)]
+        report.user_properties += [(_NOT_RUN, server) for server in needs]
+        if needs and os.environ.get("CI") == "true":
+            report.outcome = "failed"
+            report.longrepr = f"with CI=true this may not be skipped: {report.longrepr}"
     return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end which tests on real servers were not run, and what runs them."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say last of all which tests on real servers were not run, and what runs them."""
+    yield
     skipped = terminalreporter.stats.get("skipped", [])
     for server in SERVERS:
-        reasons = [_reason(report) for report in skipped if server in report.keywords]
+        reasons = [_reason(report) for report in skipped if (_NOT_RUN, server) in report.user_properties]
         if reasons:
             terminalreporter.section(f"{len(reasons)} tests on a real {server} were NOT RUN", yellow=True)
             terminalreporter.line("\n".join(sorted(set(reasons))))

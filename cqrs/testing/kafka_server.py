@@ -108,6 +108,7 @@ class KafkaServer:
         self._process: subprocess.Popen[str] | None = None
         self._logging = self._folder / "log4j2.properties"
         self._logging.write_text(_LOGGING)
+        self._has_started = False
         self._watcher: threading.Thread | None = None
         self._log: deque[str] = deque(maxlen=60)
 
@@ -130,10 +131,12 @@ class KafkaServer:
         self._process = subprocess.Popen(  # noqa: S603
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
-        started = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, args=(self._process.stdout, started), daemon=True)
+        self._has_started = False
+        told = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, args=(self._process.stdout, told), daemon=True)
         self._watcher.start()
-        if not started.wait(self._start_timeout) or self._process.poll() is not None:
+        told.wait(self._start_timeout)
+        if not self._has_started:
             self.kill()
             raise KafkaServerException("Kafka did not start; its last words:\n" + "\n".join(self._log))
 
@@ -151,8 +154,12 @@ class KafkaServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        """Start, and return itself."""
-        self.start()
+        """Start, and return itself; without a start, nothing is left over."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -186,14 +193,15 @@ class KafkaServer:
             *arguments,
         ]
 
-    def _watch(self, output: IO[str], started: threading.Event) -> None:
+    def _watch(self, output: IO[str], told: threading.Event) -> None:
         with output:
             for line in output:
                 self._log.append(line.rstrip())
                 if _STARTED in line:
-                    started.set()
+                    self._has_started = True
+                    told.set()
         # It has ended: whoever waits for the start must not wait on.
-        started.set()
+        told.set()
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

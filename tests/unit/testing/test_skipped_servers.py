@@ -1,0 +1,49 @@
+"""A test that needs a server which is not there is named at the end of the run, and fails in CI."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TESTS = """
+import pytest
+
+@pytest.mark.kafka
+def test_on_a_server():
+    pytest.skip("java not found. To run them: install Java")
+
+@pytest.mark.skip(reason="something else")
+def test_without_a_server():
+    pass
+"""
+
+
+def run(tmp_path: Path, **environment: str) -> list[str]:
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "test_servers.py").write_text(TESTS)
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "-q", "-ra", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={tmp_path}"]
+    clean = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
+    done = subprocess.run(  # noqa: S603 - our own pytest
+        [*command, "-p", "no:cacheprovider", str(tmp_path)],
+        env=clean | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines()
+
+
+def test_the_last_lines_say_what_was_not_run_and_how_to_run_it(tmp_path: Path) -> None:
+    section, reason = run(tmp_path)[-3:-1]
+    assert "1 tests on a real kafka were NOT RUN" in section
+    assert reason == "Skipped: java not found. To run them: install Java"
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", "1 failed, 1 skipped"), ("", "2 skipped")])
+def test_in_ci_it_is_a_failure(tmp_path: Path, ci: str, outcome: str) -> None:
+    assert outcome in "\n".join(run(tmp_path, CI=ci))
