@@ -49,9 +49,11 @@ class _Resolution:
     def _any_branch(self, writer: Node, reader: Node) -> Iterator[tuple[str, str]]:
         refusals = [self.compare(writer, branch) for branch in reader.branches]
         if all(refusals):
-            closest = min(refusals, key=len)
+            alike = [
+                found for branch, found in zip(reader.branches, refusals, strict=True) if branch.kind == writer.kind
+            ]
             yield "", f"{writer.label} cannot be read as any of {reader.label}"
-            yield from (each for each in closest if each[0])
+            yield from min(alike, key=len, default=[])
 
     def _same_kind(self, writer: Node, reader: Node) -> Iterator[tuple[str, str]]:
         yield from _named_mismatch(writer, reader)

@@ -10,6 +10,9 @@ from starlette.types import ASGIApp
 
 from cqrs.exceptions import ConfigurationException
 
+_GRACE_SECONDS = 2.0
+"""How much longer than its own limit the server may take to end before it is made to."""
+
 
 class _AnnouncedServer(uvicorn.Server):
     """Say when the sockets are served."""
@@ -95,7 +98,9 @@ class ThreadedServer:
         if server is None or thread is None or listening is None:
             return
         server.should_exit = True
-        await asyncio.to_thread(thread.join, self._stop_timeout + 5)
+        await asyncio.to_thread(thread.join, self._stop_timeout + _GRACE_SECONDS)
+        server.force_exit = True  # of no effect once the thread has ended
+        await asyncio.to_thread(thread.join, _GRACE_SECONDS)
         listening.close()
 
     def _bind(self) -> socket.socket:

@@ -118,7 +118,7 @@ def test_a_union_of_records_tells_the_closest() -> None:
 
     found = mismatches(parse(json.dumps(writer)).root, parse(json.dumps(reader)).root)
 
-    assert "b" in [path for path, _ in found] or len(found) == 1
+    assert [path for path, _ in found] == ["", "b"]
 
 
 def test_fastavro_reads_what_is_said_to_be_readable() -> None:

@@ -119,3 +119,26 @@ async def test_a_request_in_hand_is_answered_before_it_stops() -> None:
 
         assert (await asked).json() == "done"
         await stopping
+
+
+@pytest.mark.asyncio
+async def test_a_request_without_end_does_not_hold_up_the_stop() -> None:
+    arrived = threading.Event()
+
+    async def endless(request: Request) -> Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        return JSONResponse("never")
+
+    server = ThreadedServer(Starlette(routes=[Route("/", endless)]), stop_timeout_seconds=1)
+    await server.start()
+    async with httpx.AsyncClient() as client:
+        asked = asyncio.create_task(client.get(server.url))
+        await asyncio.to_thread(arrived.wait, 5)
+
+        async with asyncio.timeout(10):
+            await server.stop()
+
+        with pytest.raises(httpx.HTTPError):
+            (await asked).raise_for_status()
+    assert not any(thread.name == "http" for thread in threading.enumerate())
