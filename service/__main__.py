@@ -7,6 +7,8 @@ from cqrs.cli.app import command_line
 from cqrs.cli.program import ServiceProgram
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cqrs.cli.demo_commands import DemoCommand
     from cqrs.runtime import Service
     from cqrs.telemetry.span_memory import SpanMemory
@@ -26,10 +28,10 @@ def _service(settings: "OrderSettings", spans: "SpanMemory | None") -> "Service"
     return order_service(settings, spans)
 
 
-def _demo() -> "Sequence[DemoCommand]":
+def _demo(schemas: "Path") -> "Sequence[DemoCommand]":
     from service.demo import demo_commands
 
-    return demo_commands()
+    return demo_commands(schemas)
 
 
 PROGRAM = ServiceProgram(

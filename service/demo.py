@@ -34,7 +34,7 @@ _UNDECODABLE = Expected(refusal=UndecodableMessageException)
 _JSON_HEADERS = ((envelope.TYPE, CREATE.encode()), (envelope.CONTENT_TYPE, b"application/json"))
 
 
-def demo_commands(schemas: Path = Path("schemas")) -> Sequence[DemoCommand]:
+def demo_commands(schemas: Path) -> Sequence[DemoCommand]:
     """Return the demo's commands in the order in which they are sent.
 
     Args:

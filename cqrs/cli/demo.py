@@ -75,7 +75,7 @@ async def _play(program: ServiceProgram[S], settings: S, spans: SpanMemory, step
 def _act(program: ServiceProgram[S], service: Service, steps: "_Steps") -> list[Played]:
     """Be the outside: send every command, read what became of it, and keep the dead letters."""
     settings = service.settings
-    commands = program.demo()
+    commands = program.demo(settings.schemas_path)
     topics = [topic for topic in settings.topics if topic not in settings.command_topics]
     target, suffix = settings.command_topics[0], settings.dead_letter_suffix
     with (

@@ -43,6 +43,7 @@ class DemoCommand:
         key: The record's key.
         send: Sends it with an outside client to a topic.
         expected: How it must end.
+        data: Its fields, where it can be sent as JSON.
     """
 
     case: str
@@ -51,6 +52,7 @@ class DemoCommand:
     key: str
     send: Callable[[OutsideClient, str], Sent]
     expected: Expected
+    data: Mapping[str, object] | None = None
 
 
 def json_command(case: str, type_name: str, key: str, data: Mapping[str, object], expected: Expected) -> DemoCommand:
@@ -59,7 +61,7 @@ def json_command(case: str, type_name: str, key: str, data: Mapping[str, object]
     def send(client: OutsideClient, topic: str) -> Sent:
         return client.send_json(topic, data, type_name=type_name, key=key)
 
-    return DemoCommand(case, type_name, "JSON", key, send, expected)
+    return DemoCommand(case, type_name, "JSON", key, send, expected, data)
 
 
 def bare_json_command(

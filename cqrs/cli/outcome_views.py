@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import indent
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -79,7 +80,8 @@ def refused_view(played: Played, look: str) -> RenderableType:
     title = Text.assemble((f"{played.number:>2}  {simple_name(command.type_name)}", "bold"), f"  {command.case}")
     why = Text(simple_name(refusal.reason), style="red").append(f": {refusal.message}", style="default")
     facts = (("went to", Text(letter.place)), ("because", why))
-    typed = Padding(Text(f"{look} --at {Place.of(letter)}", style="cyan", overflow="fold"), (0, 0, 0, 6), expand=False)
+    # Indented by hand: a Padding fills lines up with spaces, and a backslash before a space joins no lines in a shell.
+    typed = Text(indent(f"{look} --at {Place.of(letter)}", " " * 6), style="cyan", overflow="fold")
     return Group(title, *(_fact(name, text) for name, text in facts), Text("    to look at it:", style="dim"), typed)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cqrs.cli.demo_commands import DemoCommand
     from cqrs.config.settings import ServiceSettings
     from cqrs.runtime import Service
@@ -23,7 +25,7 @@ class ServiceProgram(Generic[S]):
         packages: Packages that hold the handlers.
         settings: Makes the settings; values given to it win over every other source.
         service: Makes the service, not started; the second argument keeps its spans, or is None.
-        demo: Answers the commands that `demo` sends.
+        demo: Answers the commands that `demo` sends; it is given the folder of the schemas.
     """
 
     module: str
@@ -31,4 +33,4 @@ class ServiceProgram(Generic[S]):
     packages: tuple[str, ...]
     settings: "Callable[[Mapping[str, object]], S]"
     service: "Callable[[S, SpanMemory | None], Service]"
-    demo: "Callable[[], Sequence[DemoCommand]]"
+    demo: "Callable[[Path], Sequence[DemoCommand]]"

@@ -1,15 +1,16 @@
 """Keep a service running until it is told to stop."""
 
 import asyncio
+import shlex
 import signal
 
 from rich.console import Console
 from rich.text import Text
 
 from cqrs.cli.addresses import AddressFile
-from cqrs.cli.handlers import COMMAND, handlers_of
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import invocation
+from cqrs.cli.text import short_json
 from cqrs.runtime import Service
 
 
@@ -70,9 +71,15 @@ async def _announce(program: ServiceProgram[S], console: Console, service: Servi
     for name, text in facts:
         console.print(Text.assemble((f"{name:<12}", "dim"), text), soft_wrap=True)
     await service.ready()
-    first = next((line.name for line in handlers_of(program.packages) if line.kind == COMMAND), "<type>")
     console.print(
         Text.assemble(("ready", "bold green"), "; send it a command from another terminal, in this directory:")
     )
-    console.print(Text(f"  {invocation(program.module)} send {first} '{{...}}'"), soft_wrap=True)
+    console.print(Text(f"  {invocation(program.module)} send {_example(program, service)}"), soft_wrap=True)
     console.print("Ctrl-C stops it.")
+
+
+def _example(program: ServiceProgram[S], service: Service) -> str:
+    """Return the first command of the demo that JSON can say, quoted for a shell."""
+    commands = program.demo(service.settings.schemas_path)
+    found = next((each for each in commands if each.data is not None and each.expected.event), None)
+    return f"{found.type_name} {shlex.quote(short_json(found.data))}" if found is not None else "TYPE JSON"
