@@ -2,7 +2,7 @@
 
 import sys
 from types import NoneType, UnionType
-from typing import ForwardRef, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, ForwardRef, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from cqrs.exceptions import ConfigurationException
 
@@ -67,7 +67,7 @@ def checkable(declared: object) -> tuple[type, ...] | None:
     if origin in (Union, UnionType):
         return _checkable_union(get_args(declared))
     kind = origin if origin is not None else declared
-    if not isinstance(kind, type) or kind is object or getattr(kind, "_is_protocol", False):
+    if not isinstance(kind, type) or kind in (object, Any) or getattr(kind, "_is_protocol", False):
         return None
     if is_typeddict(kind):
         return (dict,)

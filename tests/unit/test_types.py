@@ -241,8 +241,8 @@ def test_a_models_own_init_keeps_its_defaults_and_its_signature() -> None:
 
 @pytest.mark.asyncio
 async def test_pydantic_does_not_hide_the_validate_hook() -> None:
-    class Strict(BaseModel, Command[str]):  # type: ignore[misc]
-        async def validate(self) -> ValidationResult:
+    class Strict(BaseModel, Command[str]):
+        async def validate(self) -> ValidationResult:  # type: ignore[override]
             return ValidationResult.failure("x", "no")
 
     plain = cast("Command[str]", ModelFirst())

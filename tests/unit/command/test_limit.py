@@ -1,0 +1,144 @@
+"""The limit of a handler: cut off when it passes, free when nothing waits."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import pytest
+
+from cqrs.command.limit import TimeLimit
+from cqrs.exceptions import HandlerTimeoutException
+
+LIMIT = TimeLimit("CreateOrderHandler", 0.01)
+LONG = TimeLimit("CreateOrderHandler", 60.0)
+
+
+async def keep(limit: TimeLimit, work: Coroutine[object, object, object]) -> object:
+    return await limit.keep(work, limit.deadline())
+
+
+@pytest.mark.asyncio
+async def test_what_does_not_wait_sets_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once() -> int:
+        return 1
+
+    monkeypatch.setattr(asyncio, "timeout_at", None)
+    assert await keep(LONG, at_once()) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_fails_at_once_fails_as_it_is() -> None:
+    async def at_once() -> int:
+        raise KeyError("own")
+
+    with pytest.raises(KeyError, match="own"):
+        await keep(LONG, at_once())
+
+
+@pytest.mark.asyncio
+async def test_what_waits_several_times_returns_and_raises_as_without_a_limit() -> None:
+    async def steps(fail: bool) -> int:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if fail:
+            raise KeyError("own")
+        return 3
+
+    assert await keep(LONG, steps(False)) == 3
+    with pytest.raises(KeyError, match="own"):
+        await keep(LONG, steps(True))
+
+
+@pytest.mark.asyncio
+async def test_results_of_futures_reach_the_work() -> None:
+    ready = asyncio.get_running_loop().create_future()
+
+    async def waits() -> str:
+        return str(await ready)
+
+    task = asyncio.create_task(keep(LONG, waits()))
+    asyncio.get_running_loop().call_soon(ready.set_result, "value")
+    assert await task == "value"
+
+
+@pytest.mark.asyncio
+async def test_errors_of_futures_can_be_caught_by_the_work() -> None:
+    ready = asyncio.get_running_loop().create_future()
+
+    async def catches() -> str:
+        try:
+            await ready
+        except ValueError:
+            await asyncio.sleep(0)
+        return "caught"
+
+    task = asyncio.create_task(keep(LONG, catches()))
+    asyncio.get_running_loop().call_soon(ready.set_exception, ValueError())
+    assert await task == "caught"
+
+
+@pytest.mark.asyncio
+async def test_the_deadline_cancels_the_work_and_names_the_handler() -> None:
+    ended: list[str] = []
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cleaned up")
+
+    with pytest.raises(HandlerTimeoutException) as raised:
+        await keep(LIMIT, hangs())
+    assert (raised.value.handler, raised.value.seconds) == ("CreateOrderHandler", 0.01)
+    assert ended == ["cleaned up"]
+
+
+@pytest.mark.asyncio
+async def test_a_timeout_of_the_works_own_stays_what_it_is() -> None:
+    async def times_out() -> None:
+        await asyncio.sleep(0)
+        raise TimeoutError("the database's")
+
+    with pytest.raises(TimeoutError, match="the database's"):
+        await keep(LONG, times_out())
+
+
+@pytest.mark.asyncio
+async def test_cancellation_from_outside_reaches_the_work_and_the_caller() -> None:
+    started = asyncio.Event()
+    seen: list[str] = []
+
+    async def waits() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    task = asyncio.create_task(keep(LONG, waits()))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["cancelled"]
+
+
+@pytest.mark.asyncio
+async def test_the_work_runs_in_the_callers_own_task() -> None:
+    async def names() -> object:
+        await asyncio.sleep(0)
+        return asyncio.current_task()
+
+    assert await keep(LONG, names()) is asyncio.current_task()
+
+
+@pytest.mark.asyncio
+async def test_limits_nest_and_the_inner_one_can_be_outlived() -> None:
+    async def inner() -> str:
+        try:
+            await keep(LIMIT, asyncio.Event().wait())
+        except HandlerTimeoutException:
+            return "went on"
+        return "never"
+
+    assert await keep(LONG, inner()) == "went on"
