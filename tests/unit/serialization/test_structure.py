@@ -1,6 +1,6 @@
 import enum
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 from uuid import UUID
@@ -424,3 +424,43 @@ def test_decimals_round_trip_exactly(value: Decimal) -> None:
     made = build(Holder, plain(Holder(value))).amount
 
     assert made.as_tuple() == value.as_tuple()
+
+
+Bounded = TypeVar("Bounded", bound=Point)
+
+
+@dataclass
+class Rare(Generic[Bounded]):
+    span: timedelta
+    clock: time
+    bounded: Bounded
+    unit: None
+    loose_map: dict  # type: ignore[type-arg]
+    loose_set: frozenset  # type: ignore[type-arg]
+    loose_tuple: tuple  # type: ignore[type-arg]
+
+
+RARE: dict[str, object] = {
+    "span": "PT1M30S",
+    "clock": "12:30:00",
+    "bounded": {"x": 1},
+    "unit": None,
+    "loose_map": {"a": [1]},
+    "loose_set": ["a"],
+    "loose_tuple": [1, "b"],
+}
+
+
+def test_what_is_left_is_read_by_pydantic() -> None:
+    made = build(Rare, RARE)
+
+    assert made == Rare(timedelta(seconds=90), time(12, 30), Point(1), None, {"a": [1]}, frozenset({"a"}), (1, "b"))
+    assert build(Rare, plain(made)) == made
+
+
+@pytest.mark.parametrize(("name", "value"), [("span", "soon"), ("clock", "25:00"), ("unit", 0), ("bounded", {})])
+def test_what_pydantic_refuses_is_a_misfit_too(name: str, value: object) -> None:
+    with pytest.raises(MisfitException) as raised:
+        build(Rare, {**RARE, name: value})
+
+    assert raised.value.problems[0][0].startswith(name)
