@@ -20,12 +20,15 @@ from cqrs.avro.decoder import AvroDecoder
 from cqrs.avro.encoder import AvroEncoder
 from cqrs.avro.file_registry import FileSchemaRegistry
 from cqrs.avro.schemas import AvroSchemas
-from cqrs.command.bus import CommandBus, DefaultCommandBus
-from cqrs.command.metrics import CqrsMetricsService, MetricsRegistry
+from cqrs.command.bus import DefaultCommandBus
+from cqrs.command.metrics import MetricsRegistry
 from cqrs.command.registry import HandlerRegistry
+from cqrs.command.unit_of_work import UnitOfWork
+from cqrs.config.auto_configuration import auto_configuration
 from cqrs.config.settings import ServiceSettings
+from cqrs.config.sources import export_dotenv
 from cqrs.container import Container
-from cqrs.event.publisher import DEFAULT_DESTINATION
+from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.http.management import ManagementSources, management_app
 from cqrs.http.schema_registry import schema_registry_app
@@ -33,17 +36,18 @@ from cqrs.http.server import ThreadedServer
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
 from cqrs.messaging.backoff import Backoff
-from cqrs.messaging.dead_letters import DeadLetters, dead_letter
-from cqrs.messaging.delivery import Middleware, fold
+from cqrs.messaging.dead_letters import DeadLetters
+from cqrs.messaging.delivery import fold
 from cqrs.messaging.dispatcher import AVRO, JSON, CommandTypes, Dispatcher
 from cqrs.messaging.events import MessageEventPublisher
-from cqrs.messaging.metrics import measure
 from cqrs.messaging.ports import Decoder, EventEncoder
 from cqrs.messaging.routes import event_types_of, route_problems, routes_of
 from cqrs.messaging.schemas import SchemaRegistry
+from cqrs.messaging.stack import middleware
 from cqrs.messaging.subscriber import Subscriber
-from cqrs.messaging.tracing import TracedProducer, trace
-from cqrs.query.bus import DefaultQueryBus, QueryBus
+from cqrs.messaging.topics import ServiceTopics
+from cqrs.messaging.tracing import TracedProducer
+from cqrs.query.bus import DefaultQueryBus
 from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
 from cqrs.sql.engine import create_engine
@@ -88,15 +92,6 @@ class ServiceParts:
     version: str = "0"
 
 
-def middleware(tracer: Tracer, metrics: MetricsRegistry, letters: DeadLetters, group_id: str) -> tuple[Middleware, ...]:
-    """Return what wraps every delivery, the first one outermost."""
-    return (
-        trace(tracer, group_id),
-        measure(metrics),
-        dead_letter(letters),
-    )
-
-
 class Service:
     """Run a service: start what it needs, consume commands until it is told to stop, stop in order.
 
@@ -108,6 +103,8 @@ class Service:
     Attributes:
         bootstrap_servers: The broker's address: the embedded one's, or the given cluster's.
         registry_url: Where the schema registry answers Confluent's REST API.
+        management_url: Where metrics and probes are served.
+        container: Every object of the service, by type.
         command_bus: The command bus.
         query_bus: The query bus.
         tracer: The tracer of all rooms.
@@ -117,6 +114,8 @@ class Service:
 
     bootstrap_servers: str
     registry_url: str
+    management_url: str
+    container: Container
     command_bus: DefaultCommandBus
     query_bus: DefaultQueryBus
     tracer: Tracer
@@ -126,6 +125,7 @@ class Service:
         self.settings = settings
         self.spans = spans
         self._parts = parts
+        self._topics = ServiceTopics(settings.command_topics, settings.topics, settings.dead_letter_suffix)
         self._closing = AsyncExitStack()
         self._consuming: asyncio.Task[None] | None = None
         self._subscriber: Subscriber | None = None
@@ -153,7 +153,6 @@ class Service:
             await self._open_registry(closing)
             await self._open_producer(closing)
             unit_of_work = await self._open_database(closing)
-            self._build_buses(unit_of_work)
             await self._open_container(closing, unit_of_work)
             await self._check()
             await self._open_consumer(closing)
@@ -195,8 +194,26 @@ class Service:
         closing, self._closing = self._closing, AsyncExitStack()
         await closing.aclose()
 
+    async def stop_consuming(self) -> None:
+        """Let the record in hand finish within the budget, commit and leave the group; all else stays open.
+
+        What does not finish is left uncommitted for the next member.
+        """
+        if self._subscriber is None or self._consuming is None:
+            return
+        self._subscriber.stop()
+        done, _ = await asyncio.wait({self._consuming}, timeout=self.settings.shutdown_timeout_seconds)
+        if not done:
+            logger.warning(
+                "the record in hand did not finish within SHUTDOWN_TIMEOUT_SECONDS (%g); it will be read again",
+                self.settings.shutdown_timeout_seconds,
+            )
+            self._consuming.cancel()
+            await asyncio.wait({self._consuming})
+
     def _open_telemetry(self, closing: AsyncExitStack) -> None:
         settings, version = self.settings, self._parts.version
+        export_dotenv("OTEL_")  # the SDK reads the process environment alone
         closing.callback(configure_logging(settings.log_level, settings.log_format).restore)
         self._metrics = PrometheusMetrics(settings.service_name, version)
         self._tracing = configure_tracing(
@@ -217,7 +234,7 @@ class Service:
         broker = EmbeddedBroker()
         await asyncio.to_thread(broker.start)
         closing.push_async_callback(asyncio.to_thread, broker.stop)
-        for topic, partitions in self._expected_topics().items():
+        for topic, partitions in self._topics.wanted.items():
             await asyncio.to_thread(broker.create_topic, topic, partitions)
         self.bootstrap_servers = broker.bootstrap_servers
 
@@ -263,36 +280,28 @@ class Service:
         await create_tables(engine, self._parts.tables)
         return SqlUnitOfWork(engine)
 
-    def _build_buses(self, unit_of_work: SqlUnitOfWork | None) -> None:
-        settings = self.settings
-        metrics = CqrsMetricsService(self._metrics)
-        publisher = MessageEventPublisher(self._producer, self._encoders, source=f"/{settings.service_name}")
-        self.handlers = HandlerRegistry()
-        self.command_bus = DefaultCommandBus(
-            registry=self.handlers,
-            metrics=metrics,
-            event_publisher=publisher,
-            tracer=self.tracer,
-            unit_of_work=unit_of_work,
-            properties=settings.cqrs,
-        )
-        self.query_bus = DefaultQueryBus(
-            registry=self.handlers, metrics=metrics, tracer=self.tracer, properties=settings.cqrs
-        )
-
     async def _open_container(self, closing: AsyncExitStack, unit_of_work: SqlUnitOfWork | None) -> None:
+        settings = self.settings
+        if not settings.cqrs.enabled:
+            raise ConfigurationException(
+                ["CQRS__ENABLED is false, so there is no bus to carry out a command; leave it true to run the service"]
+            )
+        source = f"/{settings.service_name}"
         instances: dict[type, object] = {
-            CommandBus: self.command_bus,
-            QueryBus: self.query_bus,
-            HandlerRegistry: self.handlers,
+            CommandEventPublisher: MessageEventPublisher(self._producer, self._encoders, source=source),
             Tracer: self.tracer,
             MetricsRegistry: self._metrics,
-            type(self.settings): self.settings,
+            type(settings): settings,
         }
         if unit_of_work is not None:
-            instances[SqlUnitOfWork] = unit_of_work
-        container = await closing.enter_async_context(Container(packages=self._parts.packages, instances=instances))
+            instances |= {SqlUnitOfWork: unit_of_work, UnitOfWork: unit_of_work}
+        defaults = [auto_configuration(settings.cqrs)]
+        container = Container(packages=self._parts.packages, instances=instances, defaults=defaults)
+        self.container = await closing.enter_async_context(container)
+        self.handlers = await container.get(HandlerRegistry)
         self.handlers.discover_from_beans(await container.start())
+        self.command_bus = await container.get(DefaultCommandBus)
+        self.query_bus = await container.get(DefaultQueryBus)
 
     async def _check(self) -> None:
         """Find everything that would fail later, before the first message.
@@ -304,8 +313,7 @@ class Service:
         handlers = [type(each.handler) for each in self.handlers.command_registrations()]
         routes = routes_of(handlers, DEFAULT_DESTINATION)
         events = event_types_of(scan(self._parts.events, lambda _: True))
-        letters = {each: each + self.settings.dead_letter_suffix for each in self.settings.command_topics}
-        problems = [*_missing_topics(self._expected_topics(), topics, letters), *self._command_problems()]
+        problems = [*self._topics.problems(topics), *self._command_problems()]
         problems += route_problems(routes, events, self._encoders, topics)
         if problems:
             raise ConfigurationException(problems)
@@ -330,14 +338,6 @@ class Service:
         for each in sorted(types, key=lambda each: each.__qualname__):
             yield from command_problems(self._schemas, each)
 
-    def _expected_topics(self) -> dict[str, int]:
-        """Return the declared topics and the dead letter topic of each command topic, with their partition counts."""
-        declared = dict(self.settings.topics)
-        letters = {
-            each + self.settings.dead_letter_suffix: declared.get(each, 1) for each in self.settings.command_topics
-        }
-        return dict.fromkeys(self.settings.command_topics, 1) | letters | declared
-
     async def _open_consumer(self, closing: AsyncExitStack) -> None:
         settings = self.settings
         letters = DeadLetters(self._producer, settings.kafka_group_id, settings.dead_letter_suffix)
@@ -349,7 +349,7 @@ class Service:
             commit_seconds=settings.commit_interval_ms / 1000,
         )
         self._consuming = asyncio.create_task(self._subscriber.run(), name="subscriber")
-        closing.push_async_callback(self._stop_consuming, self._subscriber, self._consuming)
+        closing.push_async_callback(self.stop_consuming)
 
     def _kafka_consumer(self) -> KafkaConsumer:
         settings = self.settings
@@ -367,27 +367,22 @@ class Service:
             fetch_max_wait_seconds=EMBEDDED_FETCH_SECONDS if embedded else FETCH_SECONDS,
         )
 
-    async def _stop_consuming(self, subscriber: Subscriber, consuming: "asyncio.Task[None]") -> None:
-        """Let the record in hand finish within the budget; what does not is left uncommitted for the next member."""
-        subscriber.stop()
-        done, _ = await asyncio.wait({consuming}, timeout=self.settings.shutdown_timeout_seconds)
-        if not done:
-            logger.warning(
-                "the record in hand did not finish within SHUTDOWN_TIMEOUT_SECONDS (%g); it will be read again",
-                self.settings.shutdown_timeout_seconds,
-            )
-            consuming.cancel()
-            await asyncio.wait({consuming})
-
     async def _open_management(self, closing: AsyncExitStack) -> None:
+        endpoint = await self.container.get(CqrsMetricsEndpoint)
+        indicator = await self.container.get(CqrsHealthIndicator)
         sources = ManagementSources(
             metrics=self._metrics.render,
-            bus_metrics=CqrsMetricsEndpoint(registry=self.handlers).get_metrics,
-            bus_health=CqrsHealthIndicator(registry=self.handlers).health,
+            bus_metrics=endpoint.get_metrics,
+            bus_health=indicator.health,
+            liveness=self._liveness,
             readiness=self._readiness,
         )
         host, port = self.settings.management_host, self.settings.management_port
         self.management_url = await self._serve(closing, ThreadedServer(management_app(sources), host=host, port=port))
+
+    def _liveness(self) -> Mapping[str, str | None]:
+        ended = self._consuming is None or (self._consuming.done() and not self._told_to_stop.is_set())
+        return {"consuming": "the consuming task has ended" if ended else None}
 
     def _readiness(self) -> Mapping[str, str | None]:
         subscriber = self._subscriber
@@ -402,17 +397,3 @@ class Service:
         await server.start()
         closing.push_async_callback(server.stop)
         return server.url
-
-
-def _missing_topics(
-    expected: Mapping[str, int], existing: Mapping[str, int], letters: Mapping[str, str]
-) -> Iterator[str]:
-    for topic, partitions in expected.items():
-        if topic not in existing:
-            yield f"topic {topic!r} does not exist; create it with {partitions} partitions"
-    for source, letter in letters.items():
-        if letter in existing and existing[letter] < existing.get(source, 0):
-            yield (
-                f"topic {letter!r} has {existing[letter]} partitions and {source!r} has {existing[source]}; "
-                "a dead letter keeps its partition, so give it as many"
-            )

@@ -83,6 +83,13 @@ def read_dotenv() -> dict[str, str]:
     return {name: value for name, value in dotenv_values(DOTENV).items() if value is not None}
 
 
+def export_dotenv(prefix: str) -> None:
+    """Put the variables of `.env` that begin with `prefix` into the process environment, which wins over them."""
+    for name, value in read_dotenv().items():
+        if name.startswith(prefix):
+            os.environ.setdefault(name, value)
+
+
 def environment_names(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Yield the environment name of every setting: upper case, groups joined by two underscores."""
     for name, field in settings.model_fields.items():
