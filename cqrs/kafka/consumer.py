@@ -23,6 +23,13 @@ _log = logging.getLogger(__name__)
 # aiokafka leaves the group when nothing is polled for this long. A message may be held for as long as a database is
 # away, so the only limit is the largest that the protocol can say: 24 days.
 _NEVER_MS = 2**31 - 1
+_careful_client = partial(
+    TolerantConsumer,
+    max_poll_interval_ms=_NEVER_MS,
+    auto_offset_reset="earliest",
+    enable_auto_commit=False,
+    isolation_level="read_committed",
+)
 _MARGIN_SECONDS = 0.05
 _LEAVE_SECONDS = 2.0
 
@@ -77,7 +84,7 @@ class KafkaConsumer:
         self._silence = silence_seconds
         self._rejoin = rejoin_seconds
         self._new_client = partial(
-            TolerantConsumer,
+            _careful_client,
             bootstrap_servers=bootstrap_servers,
             client_id=client_id,
             group_id=group_id,
@@ -88,10 +95,6 @@ class KafkaConsumer:
             session_timeout_ms=_ms(session_timeout_seconds),
             heartbeat_interval_ms=_ms(session_timeout_seconds / 3),
             rebalance_timeout_ms=_ms(rebalance_timeout_seconds),
-            max_poll_interval_ms=_NEVER_MS,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            isolation_level="read_committed",
         )
         self._listener: RebalanceListener | None = None
         self._line: _Line | None = None

@@ -3,7 +3,8 @@
 It speaks the real protocol over real sockets on 127.0.0.1, so any Kafka client can use it. What it lacks: it keeps
 nothing when it stops, holds about 5 MiB a partition (older records are dropped), serves one member a consumer group
 well, does not know CreateTopics, creates the topics that a client asks about, and does not honour transactions. Its
-long poll is not woken by a produce: read with `fetch_max_wait_ms` of about 20.
+long poll is not woken by a produce: read with `fetch_max_wait_ms` of about 20. A member that joins a group after
+another has left it, or beside it, waits for the session timeout less one second: tests that do so set it to 1.01 s.
 
 The API is librdkafka's own (`src/rdkafka_mock.h`) and is called experimental there; `missing_symbols()` says whether
 the installed version has all that is used here.

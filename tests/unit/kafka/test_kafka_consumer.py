@@ -128,6 +128,20 @@ async def test_a_new_member_goes_on_at_the_committed_offset(producers: MakeProdu
 
 
 @pytest.mark.asyncio
+async def test_a_member_that_polls_nothing_for_longer_than_its_session_stays_one(
+    producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    listener = Listener()
+    consumer = consumers(session_timeout_seconds=0.5)
+    await consumer.start(listener)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listener.revoked.wait(), 1.2)
+    await consumer.commit(dict.fromkeys(ALL, 0))
+    await send(producers(), b"1")
+    assert [m.value for m in await read(consumer, 1)] == [b"1"]
+
+
+@pytest.mark.asyncio
 async def test_stop_commits_nothing(producers: MakeProducer, consumers: MakeConsumer) -> None:
     await send(producers(), b"1")
     for _ in range(2):

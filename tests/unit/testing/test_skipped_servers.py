@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[3]
 TESTS = """
 import pytest
@@ -39,11 +37,11 @@ def run(tmp_path: Path, **environment: str) -> list[str]:
 
 
 def test_the_last_lines_say_what_was_not_run_and_how_to_run_it(tmp_path: Path) -> None:
-    section, reason = run(tmp_path)[-3:-1]
+    section, reason, outcome = run(tmp_path)[-3:]
+    assert outcome.startswith("2 skipped")
     assert "1 tests on a real kafka were NOT RUN" in section
     assert reason == "Skipped: java not found. To run them: install Java"
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("true", "1 failed, 1 skipped"), ("", "2 skipped")])
-def test_in_ci_it_is_a_failure(tmp_path: Path, ci: str, outcome: str) -> None:
-    assert outcome in "\n".join(run(tmp_path, CI=ci))
+def test_in_ci_it_is_a_failure(tmp_path: Path) -> None:
+    assert run(tmp_path, CI="true")[-1].startswith("1 failed, 1 skipped")
