@@ -21,7 +21,8 @@ T = TypeVar("T")
 def build(target: type[T], data: object) -> T:
     """Make an object of class `target` from plain data.
 
-    Works for dataclasses, pydantic models, named tuples, typed dicts and classes whose `__init__` is annotated; their
+    Works for dataclasses, pydantic models, named tuples and classes whose `__init__` is annotated (a typed dict only as
+    a field of one); their
     own `__init__`, defaults and validators run. A datetime must carry its offset and is given in UTC.
 
     Raises:
