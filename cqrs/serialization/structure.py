@@ -22,8 +22,8 @@ def build(target: type[T], data: object) -> T:
     """Make an object of class `target` from plain data.
 
     Works for dataclasses, pydantic models, named tuples and classes whose `__init__` is annotated (a typed dict only as
-    a field of one); their
-    own `__init__`, defaults and validators run. A datetime must carry its offset and is given in UTC.
+    a field of one); their own `__init__`, defaults and validators run. A datetime must carry its
+    offset and is given in UTC.
 
     Raises:
         MisfitException: names every field that does not fit, with its path.
