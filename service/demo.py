@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.cli.demo_commands import (
     DemoCommand,
     Expected,
@@ -15,7 +16,7 @@ from cqrs.cli.demo_commands import (
 from cqrs.exceptions import UndecodableMessageException, UnknownMessageTypeException
 from cqrs.messaging import envelope
 from cqrs.validation.exceptions import CqrsValidationException
-from service.domain.errors import NotOrderOwnerException, OrderAlreadyCancelledException, OrderExistsException
+from service.domain.errors import OrderAlreadyCancelledException, OrderExistsException
 
 CREATE = "orders.CreateOrder"
 ADD = "orders.AddItem"
@@ -25,7 +26,7 @@ _CREATED = Expected(event="orders.OrderCreated")
 _ADDED = Expected(event="orders.ItemAdded")
 _CANCELLED = Expected(event="orders.OrderCancelled")
 _INVALID = Expected(refusal=CqrsValidationException)
-_DENIED = Expected(refusal=NotOrderOwnerException)
+_DENIED = Expected(refusal=AuthorizationException)
 _TAKEN = Expected(refusal=OrderExistsException)
 _OVER = Expected(refusal=OrderAlreadyCancelledException)
 _UNKNOWN = Expected(refusal=UnknownMessageTypeException)

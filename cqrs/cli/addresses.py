@@ -75,6 +75,11 @@ class AddressFile:
             )
         return found
 
+    def registry_beside(self, bootstrap_servers: str) -> str | None:
+        """Return the registry of the service that runs on this cluster, or None when none has left its addresses."""
+        found = self._read()
+        return found.registry_url if found is not None and found.bootstrap_servers == bootstrap_servers else None
+
     def _read(self) -> Addresses | None:
         try:
             return Addresses(**json.loads(self.path.read_text(encoding="utf-8")))
@@ -94,14 +99,10 @@ def find_cluster(settings: "ServiceSettings", start: str) -> tuple[str, str | No
     Raises:
         ConfigurationException: there is neither.
     """
-    given = settings.kafka_bootstrap_servers
-    if given is not None and settings.schema_registry_url is not None:
-        return given, settings.schema_registry_url
-    file = AddressFile(settings.state_path)
-    running = file.find()
+    file, given = AddressFile(settings.state_path), settings.kafka_bootstrap_servers
     if given is not None:
-        same = running is not None and running.bootstrap_servers == given
-        return given, running.registry_url if running is not None and same else None
+        return given, settings.schema_registry_url or file.registry_beside(given)
+    running = file.find()
     if running is None:
         raise ConfigurationException(
             [

@@ -11,9 +11,10 @@ from cqrs.cli.letter_file import Letter, read_letters
 from cqrs.cli.places import Place
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.record_views import letter_list, letter_view
-from cqrs.cli.terminal import invocation
+from cqrs.cli.terminal import errors, invocation
 from cqrs.config.settings import ServiceSettings
-from cqrs.exceptions import ConfigurationException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
+from cqrs.messaging.message import Message
 from cqrs.testing.outside_client import OutsideClient
 
 
@@ -47,13 +48,21 @@ def show_dead_letters(program: ServiceProgram[S], console: Console, file: Path |
 def _from_broker(program: ServiceProgram[S], wanted: Place | None) -> list[Letter]:
     settings = program.settings({})
     bootstrap_servers, registry_url = find_cluster(settings, f"{invocation(program.module)} run")
-    with OutsideClient(bootstrap_servers, registry_url) as client:
-        topics = [wanted.topic] if wanted is not None else _letter_topics(settings)
+    topics = [wanted.topic] if wanted is not None else _letter_topics(settings)
+    with OutsideClient(bootstrap_servers, None) as client:  # without a registry: only the one shown is decoded
         messages = [received.message for received in client.read(topics)]
+    with OutsideClient(bootstrap_servers, registry_url) as client:
         return [
-            Letter(message, client.schema_of(message) if registry_url and Place.of(message) == wanted else None)
-            for message in messages
+            Letter(message, _schema(client, message) if Place.of(message) == wanted else None) for message in messages
         ]
+
+
+def _schema(client: OutsideClient, message: Message) -> str | None:
+    try:
+        return client.schema_of(message)
+    except DependencyUnavailableException as error:
+        errors().print(Text(f"not decoded: {error}"), soft_wrap=True)
+        return None
 
 
 def _letter_topics(settings: ServiceSettings) -> list[str]:

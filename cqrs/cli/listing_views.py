@@ -24,7 +24,7 @@ def handlers_list(handlers: Sequence[HandlerLine]) -> RenderableType:
 def _setting(setting: Setting) -> RenderableType:
     changed = setting.value != setting.default
     line = Text.assemble((setting.environment, "bold"), " = ", (one_line(setting.value), "yellow" if changed else ""))
-    default = f"; default: {one_line(setting.default)}" if changed else ""
+    default = f"; default: {one_line(setting.default) or 'empty'}" if changed else ""
     return Group(line, Padding(Text(f"{setting.help}{default}", style="dim"), (0, 0, 0, 4), expand=False))
 
 

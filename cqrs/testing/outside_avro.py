@@ -75,9 +75,12 @@ class OutsideAvro:
         """Read the value of `message` by the schema that its id names.
 
         Raises:
-            UndecodableMessageException: the value is not what its schema says, or the registry knows no such schema.
+            UndecodableMessageException: the value is not what its schema says, or the registry knows no such schema,
+                or there is no registry.
             DependencyUnavailableException: the registry does not answer.
         """
+        if self._registry_url is None:
+            raise UndecodableMessageException(f"{message.place} is Avro, and there is no schema registry to ask")
         from confluent_kafka.serialization import MessageField, SerializationContext
 
         context = SerializationContext(message.topic, MessageField.VALUE, headers=list(message.headers))
@@ -94,6 +97,8 @@ class OutsideAvro:
         Raises:
             DependencyUnavailableException: the registry does not answer.
         """
+        if self._registry_url is None:
+            return None
         try:
             named = unframe(message).schema
             with self._failures(f"asking for the schema of {message.place}"), self._lock:

@@ -20,7 +20,7 @@ from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import broker_failures
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
-from cqrs.tracing.tracer import SpanKind, Tracer
+from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
 
 _log = logging.getLogger(__name__)
 _FETCH_WAIT_MS = 20  # the embedded broker's long poll is not woken by a produce
@@ -204,15 +204,7 @@ class OutsideReader:
             self._tracer.span(
                 f"process {message.topic}",
                 kind=SpanKind.CONSUMER,
-                attributes={
-                    attributes.MESSAGING_SYSTEM: attributes.KAFKA,
-                    attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_PROCESS,
-                    attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_PROCESS,
-                    attributes.MESSAGING_DESTINATION_NAME: message.topic,
-                    attributes.MESSAGING_DESTINATION_PARTITION_ID: str(message.partition),
-                    attributes.MESSAGING_KAFKA_OFFSET: message.offset,
-                    attributes.MESSAGING_MESSAGE_ID: envelope.id,
-                },
+                attributes=_process_attributes(message, envelope.id),
                 parent=message.headers,
             ) as span,
         ):
@@ -267,6 +259,18 @@ def letter_of(message: Message) -> str:
         message.headers,
     )
     return read_envelope(origin).id
+
+
+def _process_attributes(message: Message, message_id: str) -> dict[str, AttributeValue]:
+    return {
+        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
+        attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_PROCESS,
+        attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_PROCESS,
+        attributes.MESSAGING_DESTINATION_NAME: message.topic,
+        attributes.MESSAGING_DESTINATION_PARTITION_ID: str(message.partition),
+        attributes.MESSAGING_KAFKA_OFFSET: message.offset,
+        attributes.MESSAGING_MESSAGE_ID: message_id,
+    }
 
 
 def _is_letter(received: Received, suffix: str) -> bool:

@@ -153,9 +153,26 @@ def test_an_absent_registry_is_named(broker: EmbeddedBroker) -> None:
         client.send_avro("anything", ORDER, CREATE)
 
 
-def test_avro_without_a_registry_says_what_is_missing(client: OutsideClient) -> None:
+def test_avro_without_a_registry_says_what_is_missing(client: OutsideClient, topic: str) -> None:
     with pytest.raises(ConfigurationException, match="URL"):
-        client.send_avro("anything", ORDER, CREATE)
+        client.send_avro(topic, ORDER, CREATE)
+    client.send_raw(topic, b"\x00\x00\x00\x00\x01\x00")
+
+    (received,) = client.read([topic])
+
+    assert received.problem is not None
+    assert "no schema registry" in received.problem
+    assert client.schema_of(received.message) is None
+
+
+def test_the_schema_of_a_value_can_be_asked_for(broker: EmbeddedBroker, topic: str) -> None:
+    with registry_server(RECURSIVE) as url, OutsideClient(broker.bootstrap_servers, url) as client:
+        for number in (1, 2):
+            client.send_raw(topic, b"\x00\x00\x00\x00" + bytes([number]), key="k")
+        client.send_raw(topic, b"{}", key="k")
+        found = [client.schema_of(each.message) for each in client.read([topic])]
+
+    assert found == [RECURSIVE, None, None]
 
 
 @pytest.mark.parametrize(
