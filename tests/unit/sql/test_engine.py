@@ -73,6 +73,9 @@ async def test_sqlite_is_durable_concurrent_and_checks_foreign_keys(tmp_path: Pa
             (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
         ]
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        assert driver.isolation_level is None  # the driver begins nothing by itself
     await engine.dispose()
 
     assert isinstance(engine.pool, AsyncAdaptedQueuePool)

@@ -2,13 +2,16 @@
 
 import asyncio
 import sqlite3
+from types import SimpleNamespace
+from typing import cast
 
 import asyncpg
 import pytest
 from sqlalchemy import make_url
+from sqlalchemy.engine import ExceptionContext
 
 from cqrs.exceptions import DependencyUnavailableException
-from cqrs.sql.failures import connecting, is_away, place_of, unavailable
+from cqrs.sql.failures import connecting, is_away, place_of, replace_failure, unavailable
 
 
 def sqlite_error(code: int) -> sqlite3.Error:
@@ -71,6 +74,45 @@ def test_not_away(error: Exception) -> None:
 def test_a_refused_write_is_a_wrong_program_only_in_a_session_that_reads() -> None:
     assert is_away(asyncpg.ReadOnlySQLTransactionError(), writing=True)
     assert not is_away(asyncpg.ReadOnlySQLTransactionError(), writing=False)
+
+
+def failing(error: BaseException, *, disconnect: bool = False, ping: bool = False) -> ExceptionContext:
+    """What SQLAlchemy tells of a failed call, as far as it is read."""
+    engine = SimpleNamespace(url=make_url("postgresql+asyncpg://u:hush@db/orders"))
+    return cast(
+        "ExceptionContext",
+        SimpleNamespace(
+            original_exception=error, is_disconnect=disconnect, is_pre_ping=ping, engine=engine, connection=None
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        failing(ConnectionResetError("reset by peer")),
+        failing(asyncpg.AdminShutdownError("terminating connection")),
+        failing(RuntimeError("socket gone"), disconnect=True),
+    ],
+)
+def test_a_failed_call_is_replaced_when_the_database_is_away(context: ExceptionContext) -> None:
+    replaced = replace_failure(context)
+
+    assert isinstance(replaced, DependencyUnavailableException)
+    assert "postgresql db:5432/orders: " in str(replaced)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        failing(asyncpg.UniqueViolationError("duplicate key")),
+        failing(asyncio.CancelledError(), disconnect=True),
+        failing(ConnectionResetError(), disconnect=True, ping=True),
+    ],
+    ids=["its own mistake", "a cancellation", "a ping"],
+)
+def test_any_other_is_left_alone(context: ExceptionContext) -> None:
+    assert replace_failure(context) is None
 
 
 def test_a_plan_that_a_migration_outdated_is_worth_another_try() -> None:
