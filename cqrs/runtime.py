@@ -5,7 +5,6 @@ What is started first is stopped last: telemetry, broker, registry, database, bu
 
 import asyncio
 import logging
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -50,6 +49,7 @@ from cqrs.messaging.tracing import TracedProducer
 from cqrs.query.bus import DefaultQueryBus
 from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
+from cqrs.signals import told_by_signals
 from cqrs.sql.engine import create_engine
 from cqrs.sql.schema import Tables, create_tables
 from cqrs.sql.unit_of_work import SqlUnitOfWork
@@ -174,16 +174,10 @@ class Service:
         if self._consuming is None:
             raise RuntimeError("the service has not been started; call start() first")
         self._tracing.install()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self._told_to_stop.set)
-        told = asyncio.create_task(self._told_to_stop.wait())
-        try:
+        with told_by_signals(self._told_to_stop):
+            told = asyncio.create_task(self._told_to_stop.wait())
             await asyncio.wait({self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
             told.cancel()
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
         if self._consuming.done():
             self._consuming.result()
         await self.stop()
@@ -333,6 +327,7 @@ class Service:
         types = self.handlers.get_registered_command_types()
         try:
             self._types = CommandTypes(types)
+            yield from self._types.unknown(self.settings.topic_types)
         except ConfigurationException as error:
             yield from error.problems
         for each in sorted(types, key=lambda each: each.__qualname__):
@@ -341,7 +336,13 @@ class Service:
     async def _open_consumer(self, closing: AsyncExitStack) -> None:
         settings = self.settings
         letters = DeadLetters(self._producer, settings.kafka_group_id, settings.dead_letter_suffix)
-        dispatcher = Dispatcher(self.command_bus, self._types, self._decoders, max_bytes=settings.max_message_bytes)
+        dispatcher = Dispatcher(
+            self.command_bus,
+            self._types,
+            self._decoders,
+            max_bytes=settings.max_message_bytes,
+            topic_types=settings.topic_types,
+        )
         self._subscriber = Subscriber(
             self._kafka_consumer(),
             fold(middleware(self.tracer, self._metrics, letters, settings.kafka_group_id), dispatcher),

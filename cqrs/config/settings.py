@@ -33,6 +33,14 @@ def _service_name(known: dict[str, object]) -> str:
     return str(known.get("service_name", "service"))
 
 
+def _pairs(text: str) -> object:
+    """Read `name=value,name=value`, or the JSON object that says the same."""
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    pairs = (part.partition("=") for part in text.split(",") if part.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 class ServiceSettings(BaseSettings):
     """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
 
@@ -78,6 +86,10 @@ class ServiceSettings(BaseSettings):
     topics: dict[str, PositiveInt] = Field(
         default={},
         description="Every topic of the service and its partitions: made when embedded, else checked at start",
+    )
+    topic_types: dict[str, str] = Field(
+        default={},
+        description="For a command topic that carries one type: its name, used where a record names none",
     )
     dead_letter_suffix: str = Field(
         default="-dlt", min_length=1, description="What is added to a topic's name to name its dead letters' topic"
@@ -132,15 +144,10 @@ class ServiceSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("topics", mode="before")
+    @field_validator("topics", "topic_types", mode="before")
     @classmethod
-    def _partitions(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("{"):
-            return json.loads(value)
-        pairs = (part.partition("=") for part in value.split(",") if part.strip())
-        return {topic.strip(): partitions.strip() for topic, _, partitions in pairs}
+    def _map(cls, value: object) -> object:
+        return _pairs(value) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """From a record to a command on the bus: the innermost handler of every delivery."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cqrs.command.bus import CommandBus
 from cqrs.context.execution_context import DefaultExecutionContext
@@ -55,6 +55,12 @@ class CommandTypes:
     def names(self) -> tuple[str, ...]:
         """Return every name and alias, sorted."""
         return tuple(sorted(self._by_name))
+
+    def unknown(self, topic_types: Mapping[str, str]) -> Iterator[str]:
+        """Say which of the types that topics stand for nobody declares, a sentence each."""
+        for topic, name in topic_types.items():
+            if name not in self._by_name:
+                yield f"TOPIC_TYPES gives {topic!r} the type {name!r}; choose one of {', '.join(self.names)}"
 
     def resolve(self, name: str) -> type[Command[object]]:
         """Return the class that declares `name`.

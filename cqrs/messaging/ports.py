@@ -19,6 +19,7 @@ class Producer(Protocol):
             DependencyUnavailableException: no acknowledgement came; the message may or may not be stored.
             UnpublishableEventException: the broker refuses this message for what it is (too large, no such topic).
         """
+        ...
 
 
 class RebalanceListener(Protocol):
@@ -43,6 +44,7 @@ class Consumer(Protocol):
 
     async def poll(self, timeout_seconds: float) -> Sequence[Message]:
         """Return the next records, in order within each partition; nothing when none came in time."""
+        ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit, for each partition, the offset of the next record to read.
@@ -65,6 +67,7 @@ class Payload(Protocol):
     @property
     def type_name(self) -> str | None:
         """Return the type that the value itself declares, or None."""
+        ...
 
     def build(self, target: type[T]) -> T:
         """Make an object of class `target`.
@@ -72,6 +75,7 @@ class Payload(Protocol):
         Raises:
             UndecodableMessageException: the value does not fit the class or its schema; names every misfit.
         """
+        ...
 
 
 class Decoder(Protocol):
@@ -88,6 +92,7 @@ class Decoder(Protocol):
             UndecodableMessageException: the bytes are not what they claim to be.
             DependencyUnavailableException: the writer's schema cannot be asked for just now.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ class EventEncoder(Protocol):
             UnpublishableEventException: it has no schema or does not fit it; names every misfit.
             DependencyUnavailableException: its schema cannot be registered just now.
         """
+        ...
 
     def problems(self, event_type: type, topic: str) -> Sequence[str]:
         """Say what would keep every event of this class from being written, a sentence each; checked at start."""
+        ...

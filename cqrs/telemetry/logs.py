@@ -27,6 +27,10 @@ _OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 _OF_STRUCTLOG = frozenset({"event", "exc_info", "stack_info", "positional_args", "_record", "_from_structlog"})
 
 
+CHATTY = ("aiokafka", "httpx", "httpx2", "uvicorn.error")
+"""Libraries that speak at INFO of what goes well; they are heard from WARNING on, and wholly at DEBUG."""
+
+
 class _ServiceHandler(logging.StreamHandler[TextIO]):
     """Be the one handler of the root logger, known by its class so that it can be replaced."""
 
@@ -82,6 +86,8 @@ def configure_logging(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if level.upper() == "DEBUG" else logging.WARNING)
     logging.captureWarnings(True)
     return configured
 

@@ -242,3 +242,10 @@ def test_every_command_needs_a_name_of_its_own_and_all_problems_are_shown() -> N
     assert len(caught.value.problems) == 2
     assert any("Nameless" in problem and "@message_type" in problem for problem in caught.value.problems)
     assert any("SameName" in problem and "Do" in problem for problem in caught.value.problems)
+
+
+def test_a_topic_that_stands_for_an_unknown_type_is_named() -> None:
+    (problem,) = CommandTypes([Do]).unknown({"c": "t.Do", "d": "t.Dont"})
+
+    assert "'d'" in problem
+    assert "t.Do" in problem

@@ -266,3 +266,17 @@ def test_the_fields_of_a_line_are_the_declared_ones(configure: Configure, stream
     except ValueError:
         LOG.exception("failed", stack_info=True)
     assert tuple(line(stream)) == FIELDS
+
+
+@pytest.mark.parametrize(("level", "heard"), [("INFO", False), ("DEBUG", True)])
+def test_libraries_that_chat_at_info_are_heard_at_debug(level: str, heard: bool) -> None:
+    stream = io.StringIO()
+    configured = configure_logging(level, "json", stream=stream)
+    try:
+        logging.getLogger("uvicorn.error").info("Application startup complete.")
+        logging.getLogger("aiokafka.consumer").warning("something is wrong")
+    finally:
+        configured.restore()
+
+    assert ("startup complete" in stream.getvalue()) is heard
+    assert "something is wrong" in stream.getvalue()
