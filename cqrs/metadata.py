@@ -54,11 +54,11 @@ class Metadata:
 
 def metadata_of(message: object) -> Metadata:
     """Return the metadata of a message; fix it now where it has none."""
-    held = message.__dict__.get(KEY)
+    held: Metadata | None = message.__dict__.get(KEY)
     if held is None:  # something replaced the whole __dict__, as pydantic's own dataclasses do
         held = Metadata()
         object.__setattr__(message, KEY, held)
-    return cast("Metadata", held)
+    return held
 
 
 def change(message: object, name: str, value: object) -> None:

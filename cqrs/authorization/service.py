@@ -3,11 +3,13 @@
 import asyncio
 import inspect
 import logging
+from collections.abc import Awaitable, Coroutine
 
 from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.exceptions import ConfigurationException, is_retryable
+from cqrs.limit import finish_by
 
 _logger = logging.getLogger(__name__)
 
@@ -71,22 +73,35 @@ class AuthorizationService:
             _logger.warning("%s is authorized with warnings: %s", type(message).__qualname__, result.summary)
 
     async def _decide(self, message: object, context: ExecutionContext | None) -> AuthorizationResult:
-        limit = asyncio.timeout(self._timeout_ms / 1000)
         try:
             result = _ask(message, context)
             if inspect.isawaitable(result):
-                async with limit:
-                    result = await result
+                result = await self._in_time(result)
+        except _NoAnswerException:
+            return _denied(message, f"gave no answer within {self._timeout_ms} ms", "AUTHORIZATION_TIMEOUT")
         except Exception as error:
             if is_retryable(error):
                 raise
-            if isinstance(error, TimeoutError) and limit.expired():
-                return _denied(message, f"gave no answer within {self._timeout_ms} ms", "AUTHORIZATION_TIMEOUT")
             _logger.warning("The authorization hook of %s raised", type(message).__qualname__, exc_info=True)
             return _denied(message, f"raised {type(error).__name__}: {error}")
         if not isinstance(result, AuthorizationResult):
             return _denied(message, f"returned {result!r} instead of an AuthorizationResult")
         return result
+
+    async def _in_time(self, answer: Awaitable[object]) -> object:
+        deadline = asyncio.get_running_loop().time() + self._timeout_ms / 1000
+        return await finish_by(deadline, _as_coroutine(answer), _NoAnswerException)
+
+
+class _NoAnswerException(Exception):
+    """Report a hook that gave no answer in time, apart from a TimeoutError that the hook itself raises."""
+
+
+def _as_coroutine(answer: Awaitable[object]) -> Coroutine[object, object, object]:
+    async def wait() -> object:
+        return await answer
+
+    return answer if inspect.iscoroutine(answer) else wait()
 
 
 def _ask(message: object, context: ExecutionContext | None) -> object:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from cqrs.decorators import HandlerOptions
+from cqrs.metadata import change, metadata_of
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, Span, Tracer
@@ -15,16 +16,12 @@ def correlate(message: Command[object] | Query[object]) -> AbstractContextManage
 
     It is the message's own, else that of the running task, else the message's own id: it is the root then.
     """
-    correlation_id = message.get_correlation_id()
+    known = metadata_of(message)
+    correlation_id = known.correlation_id
     if correlation_id is None:
-        correlation_id = CorrelationContext.get_correlation_id() or identity(message)
-        message.set_correlation_id(correlation_id)
+        correlation_id = CorrelationContext.get_correlation_id() or known.identity
+        change(message, "correlation_id", correlation_id)
     return CorrelationContext.scope(correlation_id=correlation_id)
-
-
-def identity(message: Command[object] | Query[object]) -> str:
-    """Return the command's or the query's id."""
-    return message.get_command_id() if isinstance(message, Command) else message.get_query_id()
 
 
 class TracedEntry:
@@ -50,7 +47,7 @@ class TracedEntry:
     @contextmanager
     def __call__(self, message: Command[object] | Query[object]) -> Iterator[Span]:
         """Open both and give the span; they close in the reverse order."""
-        known = {**self._attributes, self._id_attribute: identity(message)}
+        known = {**self._attributes, self._id_attribute: metadata_of(message).identity}
         with correlate(message), self._tracer.span(self._span_name, attributes=known) as span, _ids_of(span):
             yield span
 

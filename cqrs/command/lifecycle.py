@@ -10,6 +10,7 @@ from typing import Generic, TypeVar, cast
 from cqrs.command.limit import TimeLimit
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.exceptions import UnexpectedResultException
+from cqrs.limit import finish_by
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -142,7 +143,7 @@ class Lifecycle:
                 await self._limited(self._before(message), deadline)
             try:
                 work = self._act(message, context) if self._aware else self._act(message)
-                result = await (work if self._limit is None else self._limit.keep(work, deadline))
+                result = await (work if self._limit is None else finish_by(deadline, work, self._limit.passed))
                 if self._expected is not None and not isinstance(result, self._expected):
                     raise self._unexpected(result)
             except Exception as error:
@@ -158,7 +159,7 @@ class Lifecycle:
         return result
 
     def _limited(self, work: Coroutine[object, object, object], deadline: float) -> Awaitable[object]:
-        return work if self._limit is None else self._limit.keep(work, deadline)
+        return work if self._limit is None else finish_by(deadline, work, self._limit.passed)
 
     def _unexpected(self, result: object) -> UnexpectedResultException:
         wanted = " | ".join(kind.__name__ for kind in self._expected or ())

@@ -1,13 +1,9 @@
-"""Cut off what takes too long, without a timer for what does not wait."""
+"""How long a handler may take."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from cqrs.exceptions import HandlerTimeoutException
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,49 +22,6 @@ class TimeLimit:
         """Return when a handler that starts now must have ended, in the time of the running loop."""
         return asyncio.get_running_loop().time() + self.seconds
 
-    async def keep(self, coroutine: Coroutine[object, object, T], deadline: float) -> T:
-        """Return what `coroutine` returns, if it does so by `deadline`; it runs in this very task.
-
-        A timer is set only when the coroutine first waits for something: setting one costs more than most handlers do.
-
-        Raises:
-            HandlerTimeoutException: the deadline passed; the coroutine has been cancelled and has ended.
-        """
-        try:
-            awaited = coroutine.send(None)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        limit = asyncio.timeout_at(deadline)
-        try:
-            async with limit:
-                return await _Resumed(coroutine, awaited)
-        except TimeoutError as error:
-            if limit.expired():
-                raise HandlerTimeoutException(self.handler, self.seconds) from error
-            raise
-
-
-class _Resumed(Awaitable[T]):
-    """Go on with a coroutine whose first step has been taken and has handed out something to wait for."""
-
-    __slots__ = ("_awaited", "_coroutine")
-
-    def __init__(self, coroutine: Coroutine[object, object, T], awaited: object) -> None:
-        self._coroutine = coroutine
-        self._awaited = awaited
-
-    def __await__(self) -> Generator[object, object, T]:
-        awaited, coroutine = self._awaited, self._coroutine
-        while True:
-            sent: object = None
-            thrown: BaseException | None = None
-            try:
-                sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - a cancellation is the coroutine's, and is handed to it
-                thrown = error
-            try:
-                awaited = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
-            except StopIteration as done:
-                result: T = done.value
-                return result
+    def passed(self) -> HandlerTimeoutException:
+        """Return the error of a handler that has not ended by its deadline."""
+        return HandlerTimeoutException(self.handler, self.seconds)

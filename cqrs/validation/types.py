@@ -81,6 +81,8 @@ class ValidationResult:
 
     def combine(self, other: "ValidationResult") -> "ValidationResult":
         """Return both results as one: valid when both are, with the findings of both in order."""
+        if self is _SUCCESS or other is _SUCCESS:  # nothing to add: what nearly every message meets
+            return other if self is _SUCCESS else self
         return ValidationResult(self.valid and other.valid, self.errors + other.errors)
 
     def error_messages(self) -> list[str]:

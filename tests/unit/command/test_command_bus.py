@@ -247,7 +247,7 @@ async def test_few_frames_lie_between_send_and_do_handle() -> None:
     between = stack[stack.index("send") + 1 : stack.index("do_handle")]
     if "send" in between:  # Coroutine.send is a C function and has no frame; this keeps the count honest if it gets one
         raise AssertionError(between)
-    assert between == ["run", "_directly", "run", "keep"]
+    assert between == ["run", "_directly", "run", "finish_by"]
 
 
 # -- context ---------------------------------------------------------------------------------------------------------

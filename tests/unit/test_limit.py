@@ -1,4 +1,4 @@
-"""The limit of a handler: cut off when it passes, free when nothing waits."""
+"""What takes too long is cut off; what does not wait pays for no timer."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,13 +7,14 @@ import pytest
 
 from cqrs.command.limit import TimeLimit
 from cqrs.exceptions import HandlerTimeoutException
+from cqrs.limit import finish_by
 
 LIMIT = TimeLimit("CreateOrderHandler", 0.01)
 LONG = TimeLimit("CreateOrderHandler", 60.0)
 
 
 async def keep(limit: TimeLimit, work: Coroutine[object, object, object]) -> object:
-    return await limit.keep(work, limit.deadline())
+    return await finish_by(limit.deadline(), work, limit.passed)
 
 
 @pytest.mark.asyncio

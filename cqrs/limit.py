@@ -1,0 +1,61 @@
+"""Cut off what takes too long, without a timer for what does not wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def finish_by(deadline: float, coroutine: Coroutine[object, object, T], passed: Callable[[], Exception]) -> T:
+    """Return what `coroutine` returns, if it does so by `deadline`; it runs in this very task.
+
+    A timer is set only when the coroutine first waits for something: setting one costs more than most hooks and
+    handlers do.
+
+    Args:
+        deadline: In the time of the running loop, seconds.
+        coroutine: What to run; once the deadline has passed it is cancelled, and has ended when this raises.
+        passed: Makes the exception to raise then.
+
+    Raises:
+        Exception: what `passed` makes, or what the coroutine raised.
+    """
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            return await _Resumed(coroutine, awaited)
+    except TimeoutError as error:
+        if limit.expired():
+            raise passed() from error
+        raise
+
+
+class _Resumed(Awaitable[T]):
+    """Go on with a coroutine whose first step has been taken and has handed out something to wait for."""
+
+    __slots__ = ("_awaited", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[object, object, T], awaited: object) -> None:
+        self._coroutine = coroutine
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[object, object, T]:
+        awaited, coroutine = self._awaited, self._coroutine
+        while True:
+            sent: object = None
+            thrown: BaseException | None = None
+            try:
+                sent = yield awaited
+            except BaseException as error:  # noqa: BLE001 - a cancellation is the coroutine's, and is handed to it
+                thrown = error
+            try:
+                awaited = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
+            except StopIteration as done:
+                result: T = done.value
+                return result
