@@ -16,6 +16,7 @@ from cqrs.cli.outcome_views import Played, event_list, outcome_table, refusal_li
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import REFUSED, invocation
 from cqrs.cli.trace_view import trace_view
+from cqrs.exceptions import DependencyUnavailableException
 from cqrs.runtime import Service
 from cqrs.telemetry.span_memory import SpanMemory, span_tree
 from cqrs.testing.outside_client import OutsideClient
@@ -62,14 +63,22 @@ async def _play(program: ServiceProgram[S], settings: S, spans: SpanMemory, step
         await service.start()
     try:
         with steps.step("waiting for partitions"):
-            async with asyncio.timeout(READY_SECONDS):
-                await service.ready()
+            await _ready(service)
         played = await asyncio.to_thread(_act, program, service, steps)
         with steps.step("stopping the service"):
             await service.stop()
         return played
     finally:
         await service.stop()
+
+
+async def _ready(service: Service) -> None:
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await service.ready()
+    except TimeoutError:
+        detail = f"the service got no partitions within {READY_SECONDS:g} s; --log-level INFO shows why"
+        raise DependencyUnavailableException("kafka", detail) from None
 
 
 def _act(program: ServiceProgram[S], service: Service, steps: "_Steps") -> list[Played]:

@@ -47,7 +47,6 @@ def program(
     state: Path,
     *,
     service: FakeService | None = None,
-    packages: tuple[str, ...] = ("service.application",),
     **chosen: object,
 ) -> ServiceProgram[ServiceSettings]:
     """Return the program of a service that keeps its state in `state`."""
@@ -62,7 +61,7 @@ def program(
     return ServiceProgram(
         module="shop",
         about="A shop.",
-        packages=packages,
+        packages=("service.application",),
         settings=settings,
         service=lambda settings, _: cast("Service", service or FakeService(settings)),
         demo=demo,

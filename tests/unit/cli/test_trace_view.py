@@ -7,10 +7,8 @@ MS = 1_000_000
 
 def span(name: str, own: str, parent: str | None, start_ms: int, end_ms: int, **more: object) -> FinishedSpan:
     status = str(more.pop("status", "unset"))
-    description = more.pop("description", None)
-    return FinishedSpan(
-        name, "internal", "t1", own, parent, start_ms * MS, end_ms * MS, more, status, description and str(description)
-    )
+    description = str(more.pop("description", "")) or None
+    return FinishedSpan(name, "internal", "t1", own, parent, start_ms * MS, end_ms * MS, more, status, description)
 
 
 def test_a_trace_is_a_tree_with_durations_and_its_correlation_id() -> None:
