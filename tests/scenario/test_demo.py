@@ -55,7 +55,7 @@ def section(printed: str, title: str) -> str:
 
 
 def test_it_tells_how_far_it_is(demo: str) -> None:
-    assert len(re.findall(r"^ +\d+\.\d s  \w", demo, re.MULTILINE)) == 5
+    assert len(re.findall(r"^ +\d+\.\d s  \w", demo, re.MULTILINE)) == 6
 
 
 def test_it_keeps_within_80_columns(demo: str) -> None:
