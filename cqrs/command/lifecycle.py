@@ -24,7 +24,8 @@ class MessageHandler(ABC, Generic[M, R]):
     """Be a handler's hooks; `handle` calls them in order: pre_process, do_handle, post_process, on_success.
 
     It keeps nothing of its own, so a subclass's `__init__` need not call it. A hook may also be a plain function; a
-    plain `do_handle` runs in a thread, where it does not block the event loop.
+    plain `do_handle` runs in a thread, where it does not block the event loop. A thread cannot be cut off: past its
+    limit the message fails, and the thread goes on.
     """
 
     async def pre_process(self, message: M, /) -> None:

@@ -1,9 +1,13 @@
 """What the decorators of handlers keep, refuse and inherit."""
 
+from collections.abc import Callable
+from itertools import permutations
+
 import pytest
 
+from cqrs.container import is_service, service
 from cqrs.decorators import HandlerKind, HandlerOptions, command_handler, handler_kind, handler_options, query_handler
-from cqrs.event.decorators import publish_domain_event
+from cqrs.event.decorators import event_route, publish_domain_event
 from cqrs.exceptions import ConfigurationException
 
 
@@ -129,17 +133,19 @@ def test_a_function_cannot_be_marked() -> None:
         command_handler(print)  # type: ignore[call-overload]
 
 
-def test_decorators_stack_in_any_order() -> None:
-    @publish_domain_event(destination="orders.events")
-    @command_handler(retries=1)
-    class Outer:
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_decorators_stack_in_any_order(order: tuple[int, ...]) -> None:
+    decorators: list[Callable[[type], type]] = [
+        service,
+        command_handler(retries=1),
+        publish_domain_event(destination="orders.events"),
+    ]
+
+    class Creates:
         pass
 
-    @command_handler(retries=1)
-    @publish_domain_event(destination="orders.events")
-    class Inner:
-        pass
-
-    for each in (Outer, Inner):
-        assert handler_options(each).retries == 1
-        assert vars(each)["__pyfly_event_destination__"] == "orders.events"
+    for place in order:
+        assert decorators[place](Creates) is Creates
+    assert handler_options(Creates).retries == 1
+    assert event_route(Creates).destination == "orders.events"
+    assert is_service(Creates)
