@@ -37,9 +37,13 @@ def _add_demo(app: typer.Typer, program: ServiceProgram[S]) -> None:
     ) -> None:
         """Run the service on an embedded broker and show what becomes of each command."""
         with explained_failures():
-            from cqrs.cli.demo import run_demo
+            from cqrs.cli.steps import Steps
 
-            raise typer.Exit(run_demo(program, output(), log_level, began))
+            steps = Steps(output(), began)
+            with steps.step("loading the libraries"):
+                from cqrs.cli.demo import run_demo
+
+            raise typer.Exit(run_demo(program, steps, log_level))
 
 
 def _add_run(app: typer.Typer, program: ServiceProgram[S]) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +12,7 @@ from rich.text import Text
 from cqrs.cli.letter_file import Letter, write_letters
 from cqrs.cli.outcome_views import Played, event_list, outcome_table, refusal_list
 from cqrs.cli.program import S, ServiceProgram
+from cqrs.cli.steps import Steps
 from cqrs.cli.terminal import REFUSED, invocation
 from cqrs.cli.trace_view import trace_view
 from cqrs.exceptions import DependencyUnavailableException
@@ -34,14 +33,13 @@ _EMBEDDED: dict[str, object] = {
 }
 
 
-def run_demo(program: ServiceProgram[S], console: Console, log_level: str, began: float) -> int:
+def run_demo(program: ServiceProgram[S], steps: Steps, log_level: str) -> int:
     """Run the demo and return its exit code: 0 when every command ended as it declares, else 1.
 
     Args:
         program: The service.
-        console: Where to.
+        steps: Tells how far it is, and knows where to print.
         log_level: The least severe level of the service's own log lines that is shown.
-        began: When the program was started, as `time.monotonic` counts.
 
     Raises:
         ConfigurationException: the service cannot be started; shows every problem.
@@ -52,12 +50,12 @@ def run_demo(program: ServiceProgram[S], console: Console, log_level: str, began
     with tempfile.TemporaryDirectory(prefix="run-", dir=FOLDER) as state:
         settings = program.settings({**_EMBEDDED, "state_path": Path(state), "log_level": log_level})
         spans = SpanMemory()
-        played = asyncio.run(_play(program, settings, spans, _Steps(console, began)))
-    _show(program, console, played, spans)
-    return _verdict(console, played, time.monotonic() - began)
+        played = asyncio.run(_play(program, settings, spans, steps))
+    _show(program, steps.console, played, spans)
+    return _verdict(steps.console, played, steps.seconds)
 
 
-async def _play(program: ServiceProgram[S], settings: S, spans: SpanMemory, steps: "_Steps") -> list[Played]:
+async def _play(program: ServiceProgram[S], settings: S, spans: SpanMemory, steps: Steps) -> list[Played]:
     with steps.step("starting the broker, the schema registry, the database and the service"):
         service = program.service(settings, spans)
         await service.start()
@@ -81,7 +79,7 @@ async def _ready(service: Service) -> None:
         raise DependencyUnavailableException("kafka", detail) from None
 
 
-def _act(program: ServiceProgram[S], service: Service, steps: "_Steps") -> list[Played]:
+def _act(program: ServiceProgram[S], service: Service, steps: Steps) -> list[Played]:
     """Be the outside: send every command, read what became of it, and keep the dead letters."""
     settings = service.settings
     commands = program.demo(settings.schemas_path)
@@ -141,17 +139,3 @@ def _verdict(console: Console, played: Sequence[Played], seconds: float) -> int:
 def _title(console: Console, text: str) -> None:
     console.print()
     console.print(Text(text, style="bold"))
-
-
-class _Steps:
-    """Tell what is going on: a line for each finished step, and on a terminal a spinner for the one in hand."""
-
-    def __init__(self, console: Console, began: float) -> None:
-        self._console = console
-        self._began = began
-
-    @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        with self._console.status(Text(text)):
-            yield
-        self._console.print(Text.assemble((f"{time.monotonic() - self._began:5.1f} s  ", "dim"), text))

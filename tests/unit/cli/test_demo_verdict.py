@@ -15,6 +15,7 @@ from cqrs.cli import demo
 from cqrs.cli.demo_commands import DemoCommand, Expected
 from cqrs.cli.letter_file import read_letters
 from cqrs.cli.program import ServiceProgram
+from cqrs.cli.steps import Steps
 from cqrs.exceptions import DependencyUnavailableException
 from service.bootstrap import order_service
 from service.demo import demo_commands
@@ -43,7 +44,7 @@ def test_what_is_not_as_declared_is_named_and_ends_with_1(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     printed = io.StringIO()
 
-    code = demo.run_demo(shop, Console(file=printed, width=200, color_system=None), "CRITICAL", time.monotonic())
+    code = demo.run_demo(shop, Steps(Console(file=printed, width=200, color_system=None), time.monotonic()), "CRITICAL")
 
     assert code == 1
     assert printed.getvalue().count("not as expected") == 2
@@ -75,7 +76,7 @@ def test_a_service_that_gets_no_partitions_is_not_waited_for_for_ever(
     stuck = Stuck(shop.settings({}))
 
     with pytest.raises(DependencyUnavailableException, match="no partitions within"):
-        demo.run_demo(program(tmp_path, service=stuck), Console(file=io.StringIO()), "CRITICAL", time.monotonic())
+        demo.run_demo(program(tmp_path, service=stuck), Steps(Console(file=io.StringIO()), 0.0), "CRITICAL")
 
     assert stuck.events == ["started", "stopped"]
     assert not any((tmp_path / demo.FOLDER).iterdir())
