@@ -125,6 +125,20 @@ async def test_cancellation_from_outside_reaches_the_work_and_the_caller() -> No
 
 
 @pytest.mark.asyncio
+async def test_cancellation_reaches_work_that_only_yields() -> None:
+    async def yields() -> str:
+        for _ in range(9):
+            await asyncio.sleep(0)  # hands out nothing that could be cancelled in its place
+        return "never cancelled"
+
+    task = asyncio.create_task(keep(LONG, yields()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.asyncio
 async def test_the_work_runs_in_the_callers_own_task() -> None:
     async def names() -> object:
         await asyncio.sleep(0)

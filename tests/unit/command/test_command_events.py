@@ -158,6 +158,16 @@ async def test_a_command_that_is_its_own_result_is_drained_once() -> None:
 
 
 @pytest.mark.asyncio
+async def test_nor_is_it_published_twice_where_its_events_cannot_be_taken_out() -> None:
+    async def act(command: Create) -> Create:
+        return command
+
+    publisher = GuidePublisher()
+    await bus_of(act, publisher).send(Create(("event",)))  # type: ignore[arg-type]
+    assert publisher.events == ["event"]
+
+
+@pytest.mark.asyncio
 async def test_nothing_is_published_when_the_handler_fails() -> None:
     async def act(command: Create) -> object:
         await all_three_ways(command)

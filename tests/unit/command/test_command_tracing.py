@@ -1,6 +1,6 @@
 """The spans of a command: a table of names and attributes, and when there are none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -14,12 +14,18 @@ from cqrs.exceptions import CommandProcessingException
 from cqrs.testing.recording_tracer import RecordingTracer
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.types import Command, message_type
+from cqrs.validation.types import ValidationResult
 
 
 @message_type("orders.Create")
 @dataclass(frozen=True)
 class Create(Command[str]):
     fail: int = 0
+    ids: list[tuple[str | None, str | None]] = field(default_factory=list, compare=False)
+
+    async def validate(self) -> ValidationResult:
+        self.ids.append((CorrelationContext.get_trace_id(), CorrelationContext.get_span_id()))
+        return ValidationResult.success()
 
 
 @command_handler(retries=1, tags=("orders", "write"), description="Creates orders")
@@ -72,9 +78,10 @@ async def test_a_command_has_a_span_and_its_handler_one_within() -> None:
 async def test_the_ids_of_the_context_follow_the_spans_and_are_restored() -> None:
     tracer, handler = RecordingTracer(), CreateHandler()
     with CorrelationContext.scope(trace_id="t", span_id="s"):
-        await bus_of(handler, tracer).send(Create())
+        await bus_of(handler, tracer).send(command := Create())
         assert (CorrelationContext.get_trace_id(), CorrelationContext.get_span_id()) == ("t", "s")
-    inner = tracer.spans[1]
+    outer, inner = tracer.spans
+    assert command.ids == [(outer.trace_id, outer.span_id)]
     assert handler.ids == [(inner.trace_id, inner.span_id)]
 
 
