@@ -5,7 +5,6 @@ Confluent's REST API. Every call blocks, within a deadline; from a coroutine, ca
 """
 
 import json
-import logging
 import threading
 import time
 import uuid
@@ -23,15 +22,13 @@ from cqrs.messaging import envelope
 from cqrs.messaging.message import Headers, Message, Receipt
 from cqrs.messaging.tracing import TRACE_HEADERS
 from cqrs.testing.outside_avro import OutsideAvro
-from cqrs.testing.outside_failures import UnsendableException, broker_failures
+from cqrs.testing.outside_failures import LibraryLog, UnsendableException, broker_failures
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, NoTracer, SpanKind, Tracer
 
 __all__ = ["Outcome", "OutsideClient", "OutsideReader", "Received", "Sent", "UnsendableException"]
-
-_log = logging.getLogger(__name__)
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _POLL_SECONDS = 0.05
@@ -300,7 +297,7 @@ class OutsideClient:
                         "message.timeout.ms": int(self._timeout * 1000),
                         "partitioner": "murmur2_random",  # as Java's and aiokafka's producers place keys
                     },
-                    logger=_log,
+                    logger=LibraryLog(),
                 )
             return self._producer
 

@@ -1,5 +1,6 @@
 """What an outside client makes of the errors of its libraries."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,17 @@ _REFUSALS = frozenset(
         KafkaError._INVALID_ARG,  # noqa: SLF001 - librdkafka's own codes are public, and written with an underscore
     }
 )
+
+
+_log = logging.getLogger(__name__)
+
+
+class LibraryLog:
+    """Take the log lines of librdkafka as details: what goes wrong for good is raised, and it repeats itself."""
+
+    def log(self, level: int, text: str, *values: object) -> None:
+        """Log a line of librdkafka at DEBUG, whatever level it gives it."""
+        _log.debug(f"librdkafka (%s): {text}", logging.getLevelName(level), *values)
 
 
 class UnsendableException(CqrsException):

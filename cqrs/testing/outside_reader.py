@@ -17,7 +17,7 @@ from cqrs.messaging.dead_letters import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORI
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
-from cqrs.testing.outside_failures import broker_failures
+from cqrs.testing.outside_failures import LibraryLog, broker_failures
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
@@ -287,7 +287,7 @@ def _consumer(bootstrap_servers: str) -> Consumer:
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
             "auto.offset.reset": "earliest",
         },
-        logger=_log,
+        logger=LibraryLog(),
     )
 
 

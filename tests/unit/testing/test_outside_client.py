@@ -1,3 +1,4 @@
+import logging
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -283,6 +284,18 @@ def test_a_refused_message_and_an_absent_broker_are_told_apart(broker: EmbeddedB
         pytest.raises(DependencyUnavailableException, match="kafka"),
     ):
         client.send_raw(topic, b"nobody there")
+
+
+def test_an_absent_broker_is_no_flood_of_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        OutsideClient("127.0.0.1:1", None, timeout_seconds=0.3) as client,
+        pytest.raises(DependencyUnavailableException, match=r"asking 127\.0\.0\.1:1 for its topics"),
+    ):
+        client.topics()
+
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+    assert any("librdkafka" in record.getMessage() for record in caplog.records)
 
 
 def test_threads_share_a_client(client: OutsideClient, topic: str) -> None:
