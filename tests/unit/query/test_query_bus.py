@@ -119,6 +119,19 @@ async def test_a_refusal_by_the_handler_is_one_of_the_bus() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_refusal_of_a_nested_query_is_a_plain_failure() -> None:
+    inner = DefaultQueryBus(registry_of(FindHandler()))
+
+    async def nested(query: Find) -> str:
+        return await inner.query(Find(x=0))
+
+    with pytest.raises(QueryProcessingException) as failed:
+        await DefaultQueryBus(registry_of(FindHandler(nested))).query(Find())
+    assert type(failed.value) is QueryProcessingException
+    assert isinstance(failed.value.cause, CqrsValidationException)
+
+
+@pytest.mark.asyncio
 async def test_cancellation_passes_unwrapped() -> None:
     with pytest.raises(asyncio.CancelledError):
         await DefaultQueryBus(registry_of(FindHandler(failing_with(asyncio.CancelledError())))).query(Find())

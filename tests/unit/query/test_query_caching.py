@@ -209,10 +209,11 @@ async def test_a_ttl_of_zero_keeps_nothing_wherever_it_comes_from(ttl: int | Non
     class Unkept(FindHandler):
         pass
 
-    store = Store()
-    await bus_of(Unkept(), store, default_cache_ttl=900 if ttl == 0 else 0).query(Find())
-    await bus_of(Unkept(), store, properties=CqrsProperties(query=QueryProperties(cache_ttl=0))).query(Find())
+    store, recorded = Store(), Recorded()
+    await bus_of(Unkept(), store, recorded, default_cache_ttl=900 if ttl == 0 else 0).query(Find())
+    await bus_of(Unkept(), store, recorded, CqrsProperties(query=QueryProperties(cache_ttl=0))).query(Find())
     assert store.kept == {}
+    assert recorded.cache == [], "a cache that keeps nothing is not asked either"
 
 
 @pytest.mark.asyncio
