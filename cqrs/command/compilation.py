@@ -10,6 +10,7 @@ from cqrs.command.limit import TimeLimit
 from cqrs.command.message_types import checkable, type_argument
 from cqrs.command.metrics import CqrsMetricsService
 from cqrs.command.settings import BusSettings
+from cqrs.command.validation import CommandValidationService
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.types import overrides_hook
 
@@ -60,19 +61,31 @@ def compile_calls(handler: MessageHandler[M, R], message_type: type, root: type,
     return HandlerCalls(plain, plain, expected)
 
 
+def validation_can_refuse(service: CommandValidationService, message_type: type) -> bool:
+    """Say whether `service` may refuse a message of this class; only our own service is known well enough to say no."""
+    known = _is_unaltered(service, CommandValidationService, "validate_command", "validate_query")
+    return not known or not service.accepts_all(message_type)
+
+
 def authorization_can_deny(service: AuthorizationService, message_type: type) -> bool:
     """Say whether `service` may refuse a message of this class; only our own service is known well enough to say no."""
-    if type(service) is not AuthorizationService:
+    if not _is_unaltered(service, AuthorizationService, "authorize_command", "authorize_query"):
         return True
     hooks = ("authorize", "authorize_with_context")
     return service.is_enabled and any(overrides_hook(message_type, hook) for hook in hooks)
 
 
+def _is_unaltered(service: object, own: type, *methods: str) -> bool:
+    """Say whether `service` does what our class does: a subclass and a test double that replaces a method may not."""
+    return type(service) is own and all(getattr(service, each).__module__ == own.__module__ for each in methods)
+
+
 def recording(metrics: CqrsMetricsService | None, *wanted: bool) -> CqrsMetricsService | None:
-    """Return `metrics` when there is something to record in and every switch is on, else None."""
-    if metrics is None or not all(wanted):
-        return None
-    return metrics if type(metrics) is not CqrsMetricsService or metrics.is_recording else None
+    """Return `metrics` when every switch is on, else None.
+
+    One without a registry is kept: it does nothing by itself, and whoever replaces a method of it is called.
+    """
+    return metrics if all(wanted) else None
 
 
 def default_authorization(settings: BusSettings | None) -> AuthorizationService:

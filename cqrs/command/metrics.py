@@ -64,11 +64,6 @@ class CqrsMetricsService:
         self._registry = registry
         self._labels: dict[tuple[type, str, str], dict[str, str]] = {}
 
-    @property
-    def is_recording(self) -> bool:
-        """Return whether there is a registry to record in."""
-        return self._registry is not None
-
     def record_command_success(self, command: object, seconds: float) -> None:
         """Count and time a command that was carried out."""
         self._finished(COMMANDS, COMMAND_DURATION, command, Outcome.SUCCESS, seconds)

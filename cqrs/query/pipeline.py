@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cqrs.authorization.service import AuthorizationService
-from cqrs.command.compilation import Check, HandlerCalls, authorization_can_deny, compile_calls, recording
+from cqrs.command.compilation import (
+    Check,
+    HandlerCalls,
+    authorization_can_deny,
+    compile_calls,
+    recording,
+    validation_can_refuse,
+)
 from cqrs.command.entry import HandlerSpan, TracedEntry, correlate
 from cqrs.command.lifecycle import ContextAwareHandler, overrides
 from cqrs.command.metrics import CqrsMetricsService
@@ -136,7 +143,7 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 def _checks(query_type: type, services: QueryServices, options: HandlerOptions) -> Iterator[Check]:
     validation, authorization = services.validation, services.authorization
-    if options.validation and not validation.accepts_all(query_type):
+    if options.validation and validation_can_refuse(validation, query_type):
         yield lambda query, context: validation.validate_query(query)
     if authorization_can_deny(authorization, query_type):
         yield authorization.authorize_query
