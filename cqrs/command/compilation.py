@@ -56,7 +56,7 @@ def compile_calls(handler: MessageHandler[M, R], message_type: type, root: type,
     plain = lifecycle(handler.handle, hooked=False) if own_handle else lifecycle(handler.do_handle)
     if overrides(handler, "handle_with_context"):
         return HandlerCalls(plain, lifecycle(handler.handle_with_context, aware=True, hooked=False), expected)
-    if isinstance(handler, ContextAwareHandler):
+    if overrides(handler, "do_handle_with_context"):
         return HandlerCalls(plain, lifecycle(handler.do_handle_with_context, aware=True), expected)
     return HandlerCalls(plain, plain, expected)
 

@@ -57,9 +57,15 @@ class MessageHandler(ABC, Generic[M, R]):
         """
         return cast("R", await Lifecycle(self, self.do_handle).run(message, None))
 
+    async def do_handle_with_context(self, message: M, context: ExecutionContext, /) -> R:
+        """Carry out the message for the user of `context`: `do_handle`, unless overridden."""
+        return await self.do_handle(message)
+
     async def handle_with_context(self, message: M, context: ExecutionContext, /) -> R:
-        """Run `handle`; a handler that is not context-aware leaves the context aside."""
-        return await self.handle(message)
+        """Run the hooks around `do_handle_with_context` where it is overridden, else `handle`."""
+        if not overrides(self, "do_handle_with_context"):
+            return await self.handle(message)
+        return cast("R", await Lifecycle(self, self.do_handle_with_context, aware=True).run(message, context))
 
 
 class ContextAwareHandler(MessageHandler[M, R]):
@@ -84,14 +90,6 @@ class ContextAwareHandler(MessageHandler[M, R]):
             RuntimeError: always.
         """
         raise self._needs_context("handle_with_context(message, context), or send_with_context / query_with_context")
-
-    async def handle_with_context(self, message: M, context: ExecutionContext, /) -> R:
-        """Run the hooks around `do_handle_with_context`, and return its result.
-
-        Raises:
-            Exception: what a hook raised, as `map_error` returns it.
-        """
-        return cast("R", await Lifecycle(self, self.do_handle_with_context, aware=True).run(message, context))
 
     def _needs_context(self, instead: str) -> RuntimeError:
         return RuntimeError(f"{type(self).__qualname__} requires an ExecutionContext; call {instead} on the bus")
@@ -196,6 +194,11 @@ def handler_hooks(handler: MessageHandler[M, R]) -> dict[str, Act]:
     """Return those hooks around `do_handle` that a handler overrides, by name."""
     bound = {name: getattr(handler, name) for name in ("pre_process", "post_process", "on_success")}
     return {name: _coroutine_function(hook) for name, hook in bound.items() if overrides(handler, name)}
+
+
+def reads_context(handler: MessageHandler[M, R]) -> bool:
+    """Say whether what a handler answers may depend on the execution context."""
+    return overrides(handler, "do_handle_with_context") or overrides(handler, "handle_with_context")
 
 
 def overrides(handler: MessageHandler[M, R], name: str) -> bool:

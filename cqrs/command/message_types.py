@@ -54,7 +54,7 @@ def annotated_argument(handler: object, method: str) -> object | None:
         hints = get_type_hints(function) if function is not None else {}
     except (NameError, TypeError):  # annotations that name what only a type checker sees tell nothing
         return None
-    return next((hint for name, hint in hints.items() if name != "return"), None)
+    return _found(next((hint for name, hint in hints.items() if name != "return"), None))
 
 
 def checkable(declared: object) -> tuple[type, ...] | None:

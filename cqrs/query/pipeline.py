@@ -16,7 +16,7 @@ from cqrs.command.compilation import (
     validation_can_refuse,
 )
 from cqrs.command.entry import HandlerSpan, TracedEntry, correlate
-from cqrs.command.lifecycle import ContextAwareHandler, overrides
+from cqrs.command.lifecycle import reads_context
 from cqrs.command.metrics import CqrsMetricsService
 from cqrs.command.query_cache import QueryCache
 from cqrs.command.retries import RetryPolicy, Timing
@@ -166,7 +166,7 @@ def _cached_answers(
         services.flights,
         ttl=timedelta(seconds=seconds),
         prefix=handler_options(handler).cache_key_prefix,
-        by_asker=isinstance(handler, ContextAwareHandler) or overrides(handler, "handle_with_context"),
+        by_asker=reads_context(handler),
         expected=calls.expected,
         metrics=metrics,
     )

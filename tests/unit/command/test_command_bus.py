@@ -286,6 +286,19 @@ async def test_a_context_aware_handler_without_a_context_fails_and_is_named() ->
 
 
 @pytest.mark.asyncio
+async def test_a_plain_handler_may_make_use_of_a_context_where_there_is_one() -> None:
+    class Either(CreateHandler):
+        async def do_handle_with_context(self, command: Create, context: ExecutionContext, /) -> str:
+            return f"{await self.do_handle(command)} for {context.user_id}"
+
+    context = DefaultExecutionContext(user_id="u-1")
+    bus = DefaultCommandBus(registry_of(Either()))
+    assert await bus.send(Create()) == await Either().handle(Create()) == "created"
+    assert await bus.send_with_context(Create(), context) == "created for u-1"
+    assert await Either().handle_with_context(Create(), context) == "created for u-1"
+
+
+@pytest.mark.asyncio
 async def test_a_handler_that_overrides_handle_is_called_by_it() -> None:
     class Own(CreateHandler):
         async def handle(self, command: Create, /) -> str:

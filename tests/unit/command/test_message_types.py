@@ -82,6 +82,11 @@ class Aware(ContextAwareCommandHandler[Create, str]):
         return ""
 
 
+class AwareByAnnotation(ContextAwareCommandHandler):  # type: ignore[type-arg]
+    async def do_handle_with_context(self, command: Create, context: ExecutionContext) -> str:
+        return ""
+
+
 class Telling(CommandHandler[Any, Any]):
     async def do_handle(self, command: Any) -> Any:
         return ""
@@ -101,6 +106,7 @@ class Telling(CommandHandler[Any, Any]):
         ByName(),
         ByAnnotation(),
         Aware(),
+        AwareByAnnotation(),
         Telling(),
         Generically[str, Create](),
     ],

@@ -12,7 +12,7 @@ from cqrs.command.registry import HandlerRegistry
 from cqrs.context.execution_context import DefaultExecutionContext, ExecutionContext
 from cqrs.decorators import query_handler
 from cqrs.query.bus import DefaultQueryBus
-from cqrs.query.handler import ContextAwareQueryHandler
+from cqrs.query.handler import ContextAwareQueryHandler, QueryHandler
 from cqrs.types import Query
 
 
@@ -71,7 +71,9 @@ class Aware(ContextAwareQueryHandler[Named, str | None]):
         return f"{context.tenant_id}/{context.user_id} {self.asked}"
 
 
-def bus_of(handler: Aware, store: Store | None = None, recorded: Recorded | None = None) -> DefaultQueryBus:
+def bus_of(
+    handler: QueryHandler[Named, str | None], store: Store | None = None, recorded: Recorded | None = None
+) -> DefaultQueryBus:
     registry = HandlerRegistry()
     registry.register_query_handler(handler)
     cache = QueryCacheAdapter(store if store is not None else Store())
@@ -93,6 +95,22 @@ async def test_an_answer_that_depends_on_the_context_is_kept_for_each_asker_apar
     assert len(set(first)) == len(askers)
     assert [await bus.query_with_context(Named(1), asker) for asker in askers] == first
     assert handler.asked == len(askers)
+
+
+@pytest.mark.asyncio
+async def test_a_plain_handler_that_makes_use_of_a_context_shares_no_answer_either() -> None:
+    @query_handler(cacheable=True)
+    class Either(QueryHandler[Named, str | None]):
+        async def do_handle(self, query: Named) -> str | None:
+            return "nobody"
+
+        async def do_handle_with_context(self, query: Named, context: ExecutionContext, /) -> str | None:
+            return context.user_id
+
+    bus = bus_of(Either())
+    assert await bus.query_with_context(Named(1), DefaultExecutionContext(user_id="a")) == "a"
+    assert await bus.query_with_context(Named(1), DefaultExecutionContext(user_id="b")) == "b"
+    assert await bus.query(Named(1)) == "nobody"
 
 
 @pytest.mark.asyncio
