@@ -59,7 +59,7 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
         return CommandValidationService(processor)
 
     @bean
-    def cqrs_metrics_service(self, registry: MetricsRegistry | None) -> CqrsMetricsService:
+    def cqrs_metrics_service(self, registry: MetricsRegistry | None = None) -> CqrsMetricsService:
         """Return what counts and times messages; it records nothing without a registry."""
         return CqrsMetricsService(registry)
 
@@ -75,18 +75,18 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
         return HandlerRegistry()
 
     @bean
-    def command_event_publisher(self, producer: EventPublisher | None) -> CommandEventPublisher:
+    def command_event_publisher(self, producer: EventPublisher | None = None) -> CommandEventPublisher:
         """Return a publisher on the event bus, or one that publishes nothing when there is no event bus."""
         return NoOpEventPublisher() if producer is None else EdaCommandEventPublisher(producer)
 
     @bean
-    def query_cache_adapter(self, cache: CacheAdapter | None) -> QueryCacheAdapter:
+    def query_cache_adapter(self, cache: CacheAdapter | None = None) -> QueryCacheAdapter:
         """Return the query bus's part of the cache, which keeps nothing when there is no cache."""
         return QueryCacheAdapter(cache)
 
     @bean
     def eda_cache_invalidation_bridge(
-        self, cache: QueryCacheAdapter, producer: EventPublisher | None
+        self, cache: QueryCacheAdapter, producer: EventPublisher | None = None
     ) -> EdaCacheInvalidationBridge | None:
         """Return the bridge, listening to the event bus; None when there is no event bus."""
         if producer is None:
@@ -102,11 +102,11 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
         validation: CommandValidationService,
         authorization: AuthorizationService,
         metrics: CqrsMetricsService,
-        publisher: CommandEventPublisher,
-        cache: QueryCacheAdapter,
-        properties: CqrsProperties,
-        tracer: Tracer | None,
-        unit_of_work: UnitOfWork | None,
+        event_publisher: CommandEventPublisher,
+        cache_adapter: QueryCacheAdapter | None = None,
+        properties: CqrsProperties | None = None,
+        tracer: Tracer | None = None,
+        unit_of_work: UnitOfWork | None = None,
     ) -> DefaultCommandBus:
         """Return the command bus."""
         return DefaultCommandBus(
@@ -114,11 +114,11 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
             validation,
             authorization,
             metrics,
-            publisher,
+            event_publisher,
             tracer=tracer,
             unit_of_work=unit_of_work,
             properties=properties,
-            cache_adapter=cache,
+            cache_adapter=cache_adapter,
         )
 
     @bean
@@ -133,13 +133,13 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
         validation: CommandValidationService,
         authorization: AuthorizationService,
         metrics: CqrsMetricsService,
-        cache: QueryCacheAdapter,
-        properties: CqrsProperties,
-        tracer: Tracer | None,
+        cache_adapter: QueryCacheAdapter | None = None,
+        properties: CqrsProperties | None = None,
+        tracer: Tracer | None = None,
     ) -> DefaultQueryBus:
         """Return the query bus."""
         return DefaultQueryBus(
-            registry, validation, authorization, metrics, cache, tracer=tracer, properties=properties
+            registry, validation, authorization, metrics, cache_adapter, tracer=tracer, properties=properties
         )
 
     @bean

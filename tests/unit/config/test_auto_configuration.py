@@ -15,7 +15,7 @@ from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import CqrsMetricsService
 from cqrs.command.registry import HandlerRegistry
 from cqrs.command.validation import CommandValidationService
-from cqrs.config.auto_configuration import auto_configuration
+from cqrs.config.auto_configuration import CqrsAutoConfiguration, auto_configuration
 from cqrs.config.properties import (
     AuthorizationProperties,
     CqrsProperties,
@@ -166,6 +166,25 @@ async def test_a_command_goes_through_injected_buses_and_its_event_makes_the_cac
         "status": "UP",
         "details": {"command_handlers": 2, "query_handlers": 1},
     }
+
+
+@pytest.mark.asyncio
+async def test_its_methods_can_be_called_by_hand_and_take_what_is_optional_as_absent() -> None:
+    beans = CqrsAutoConfiguration()
+    registry, properties = beans.handler_registry(), beans.cqrs_properties()
+    common = {
+        "registry": registry,
+        "validation": beans.command_validation_service(beans.auto_validation_processor()),
+        "authorization": beans.authorization_service(properties),
+        "metrics": beans.cqrs_metrics_service(),
+    }
+    commands = beans.command_bus(**common, event_publisher=beans.command_event_publisher())  # type: ignore[arg-type]
+    queries = beans.query_bus(**common, cache_adapter=beans.query_cache_adapter())  # type: ignore[arg-type]
+    registry.discover_from_beans([CreateHandler(MemoryOrders()), GetHandler(MemoryOrders())])
+
+    assert await commands.send(Create("o-1")) == "o-1"
+    assert await queries.query(Get("o-2")) is None
+    assert beans.eda_cache_invalidation_bridge(beans.query_cache_adapter()) is None
 
 
 @pytest.mark.asyncio
