@@ -18,6 +18,7 @@ REASONS_FOR_LENGTH: dict[str, str] = {
     "cqrs/command/bus.py: DefaultCommandBus.__init__": "a line for each part that can be given, and one to keep it",
     "cqrs/decorators.py: command_handler": "a line for each option of the guide, twice: taken and handed on",
     "cqrs/decorators.py: query_handler": "a line for each option of the guide, twice: taken and handed on",
+    "cqrs/kafka/consumer.py: KafkaConsumer.__init__": "a line for each option, and one for each setting of the client",
     "cqrs/kafka/producer.py: KafkaProducer.__init__": "a line for each option, and one for each setting of the client",
     "cqrs/query/bus.py: DefaultQueryBus.__init__": "a line for each part that can be given, and one to keep it",
 }
