@@ -22,7 +22,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers coverage lint style types imports docs lock
+.PHONY: help setup demo run test test-servers coverage lint style types imports docs bench lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -63,10 +63,14 @@ imports: $(DEVELOPMENT) ## check which room may import which (import-linter)
 docs: $(DEVELOPMENT) ## write the settings table of README.md again
 	@$(BIN)/python -m tests.docs.settings_table
 
-lock: ## write both locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
+bench: $(DEVELOPMENT) ## measure what a call on the buses costs, beside other libraries (ARGS="--check", ARGS="--write")
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## write the locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH; to get it: python3 -m pip install uv' >&2; exit 1; }
 	uv pip compile pyproject.toml $(LOCK_OPTIONS) --output-file requirements.lock
 	uv pip compile --group dev $(LOCK_OPTIONS) --constraints requirements.lock --output-file tests/requirements.lock
+	uv pip compile --group benchmarks $(LOCK_OPTIONS) --output-file benchmarks/requirements.lock
 
 $(RUNTIME): | $(BIN)/python
 	$(call install,-r requirements.lock)

@@ -12,8 +12,9 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "requirements.lock"
 DEVELOPMENT = ROOT / "tests" / "requirements.lock"
+BENCHMARKS = ROOT / "benchmarks" / "requirements.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-TO_TRY = "run `make lock` and commit both locks"
+TO_TRY = "run `make lock` and commit the locks"
 
 
 def pins(lock: Path) -> dict[str, Version]:
@@ -38,13 +39,17 @@ def test_every_development_requirement_is_pinned_inside_its_range() -> None:
     assert not misfits([*PROJECT["dependency-groups"]["dev"], *extras], pins(RUNTIME) | pins(DEVELOPMENT)), TO_TRY
 
 
+def test_every_library_that_is_measured_is_pinned_inside_its_range() -> None:
+    assert not misfits(PROJECT["dependency-groups"]["benchmarks"], pins(BENCHMARKS)), TO_TRY
+
+
 def test_both_locks_agree_on_what_they_share() -> None:
     runtime, development = pins(RUNTIME), pins(DEVELOPMENT)
 
     assert {name: development[name] for name in runtime.keys() & development.keys()}.items() <= runtime.items(), TO_TRY
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT], ids=["runtime", "development"])
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, BENCHMARKS], ids=["runtime", "development", "benchmarks"])
 def test_every_pin_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text("utf-8")
     entries = re.split(r"\n(?=[\w.-]+==)", text)[1:]
