@@ -29,6 +29,7 @@ class HandlerLine:
         destination: Where its events go; None for a query.
         key: The field that is the key of its command and of its events, or None.
         description: What its decorator says.
+        tags: The words its decorator gives.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class HandlerLine:
     destination: str | None
     key: str | None
     description: str
+    tags: tuple[str, ...]
 
 
 def handlers_of(packages: Iterable[str]) -> tuple[HandlerLine, ...]:
@@ -70,7 +72,7 @@ def command_of(handlers: Sequence[HandlerLine], name: str) -> HandlerLine:
 def _line(cls: type) -> HandlerLine:
     is_command = handler_kind(cls) is HandlerKind.COMMAND
     message = message_class(cls, MessageHandler, Command if is_command else Query)
-    route = event_route(cls)
+    route, options = event_route(cls), handler_options(cls)
     return HandlerLine(
         kind=COMMAND if is_command else QUERY,
         name=message_name(message),
@@ -78,5 +80,6 @@ def _line(cls: type) -> HandlerLine:
         handler=cls.__qualname__,
         destination=(route.destination or DEFAULT_DESTINATION) if is_command else None,
         key=route.key if is_command else None,
-        description=handler_options(cls).description,
+        description=options.description,
+        tags=options.tags,
     )

@@ -17,7 +17,7 @@ def settings_list(settings: Iterable[Setting]) -> RenderableType:
 
 
 def handlers_list(handlers: Sequence[HandlerLine]) -> RenderableType:
-    """Show every handler: what it handles, what it is for, where its events go."""
+    """Show every handler: what it handles, what it is for, where its events go, its tags."""
     return Group(*(part for line in handlers for part in _handler(line)))
 
 
@@ -34,5 +34,6 @@ def _handler(line: HandlerLine) -> Iterator[RenderableType]:
         title.append(f" (also {', '.join(line.aliases)})", style="dim")
     yield title
     events = f"; its events go to {line.destination}" if line.destination else ""
-    facts = (line.description, f"{line.handler}{events}")
+    tags = f"tags: {', '.join(line.tags)}" if line.tags else ""
+    facts = (line.description, f"{line.handler}{events}", tags)
     yield from (Padding(Text(fact, style="dim"), (0, 0, 0, 8), expand=False) for fact in facts if fact)

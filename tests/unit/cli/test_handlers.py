@@ -27,7 +27,7 @@ class Look(Query[str]):
 
 
 @publish_domain_event("shop.events", key="sku")
-@command_handler(description="Buy one thing.")
+@command_handler(description="Buy one thing.", tags=("money", "write"))
 class BuyHandler(CommandHandler[Buy, str]):
     async def do_handle(self, command: Buy) -> str:
         return command.sku
@@ -39,8 +39,17 @@ class LookHandler(QueryHandler[Look, str]):
         return query.sku
 
 
-BUY = HandlerLine("command", "shop.Buy", ("shop.Purchase",), "BuyHandler", "shop.events", "sku", "Buy one thing.")
-LOOK = HandlerLine("query", "Look", (), "LookHandler", None, None, "")
+BUY = HandlerLine(
+    "command",
+    "shop.Buy",
+    ("shop.Purchase",),
+    "BuyHandler",
+    "shop.events",
+    "sku",
+    "Buy one thing.",
+    ("money", "write"),
+)
+LOOK = HandlerLine("query", "Look", (), "LookHandler", None, None, "", ())
 
 
 @pytest.fixture
@@ -98,6 +107,7 @@ def test_a_listing_shows_what_each_is_for() -> None:
         "command shop.Buy (also shop.Purchase)",
         "        Buy one thing.",
         "        BuyHandler; its events go to shop.events",
+        "        tags: money, write",
         "query   Look",
         "        LookHandler",
     ]

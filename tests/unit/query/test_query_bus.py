@@ -197,6 +197,7 @@ async def test_a_handler_past_its_limit_fails_and_is_not_tried_again() -> None:
     with pytest.raises(QueryProcessingException) as failed:
         await DefaultQueryBus(registry_of(handler)).query(Find())
     assert isinstance(failed.value.cause, HandlerTimeoutException)
+    assert failed.value.cause.seconds == 0.01
     assert handler.handled == 1
 
 
@@ -307,3 +308,22 @@ async def test_a_query_has_a_span_and_its_handler_one_within() -> None:
     untraced = RecordingTracer()
     await DefaultQueryBus(registry_of(FindHandler()), tracer=untraced, properties=off).query(Find())
     assert untraced.spans == []
+
+
+@pytest.mark.asyncio
+async def test_tracing_can_be_switched_off_for_a_handler_and_its_words_are_on_the_spans() -> None:
+    @query_handler(tracing=False)
+    class Untraced(FindHandler):
+        pass
+
+    @query_handler(tags=("orders", "read"), description="Finds orders")
+    class Described(FindHandler):
+        pass
+
+    tracer = RecordingTracer()
+    await DefaultQueryBus(registry_of(Untraced()), tracer=tracer).query(Find())
+    assert tracer.spans == []
+    await DefaultQueryBus(registry_of(Described()), tracer=tracer).query(Find())
+    described = {"cqrs.handler.tags": ("orders", "read"), "cqrs.handler.description": "Finds orders"}
+    assert all(described.items() <= span.attributes.items() for span in tracer.spans)
+    assert len(tracer.spans) == 2
