@@ -1,8 +1,9 @@
 """Answers that depend on who asks: kept for each asker apart, cleared for all of them at once."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import ClassVar
 
 import pytest
 
@@ -111,6 +112,33 @@ async def test_a_plain_handler_that_makes_use_of_a_context_shares_no_answer_eith
     assert await bus.query_with_context(Named(1), DefaultExecutionContext(user_id="a")) == "a"
     assert await bus.query_with_context(Named(1), DefaultExecutionContext(user_id="b")) == "b"
     assert await bus.query(Named(1)) == "nobody"
+
+
+class Session:
+    """Be a context that keeps nothing on the instance."""
+
+    user_id = tenant_id = organization_id = session_id = request_id = source = client_ip = user_agent = None
+    created_at = datetime(2026, 1, 1, tzinfo=UTC)
+    feature_flags: ClassVar[dict[str, bool]] = {}
+    properties: ClassVar[dict[str, object]] = {}
+
+    def get_feature_flag(self, name: str, default: bool = False) -> bool:
+        return self.feature_flags.get(name, default)
+
+    def get_property(self, key: str, default: object = None) -> object:
+        return self.properties.get(key, default)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", [Session.feature_flags, Session.properties], ids=["flags", "properties"])
+async def test_what_a_context_says_counts_wherever_it_keeps_it(said: dict[str, object]) -> None:
+    handler = Aware()
+    bus = bus_of(handler)
+    for value in (True, False, True):
+        said["new"] = value
+        await bus.query_with_context(Named(1), Session())
+    said.clear()
+    assert handler.asked == 2
 
 
 @pytest.mark.asyncio
