@@ -19,6 +19,7 @@ from cqrs.avro.decoder import AvroDecoder
 from cqrs.avro.encoder import AvroEncoder
 from cqrs.avro.file_registry import FileSchemaRegistry
 from cqrs.avro.schemas import AvroSchemas
+from cqrs.caching import EventFeed, keep_fresh, open_cache
 from cqrs.command.bus import DefaultCommandBus
 from cqrs.command.metrics import MetricsRegistry
 from cqrs.command.registry import HandlerRegistry
@@ -32,12 +33,11 @@ from cqrs.exceptions import ConfigurationException, DependencyUnavailableExcepti
 from cqrs.http.management import ManagementSources, management_app
 from cqrs.http.schema_registry import schema_registry_app
 from cqrs.http.server import ThreadedServer
-from cqrs.kafka.consumer import KafkaConsumer
-from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.clients import new_consumer, new_producer, new_topic_reader
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.dead_letters import DeadLetters
 from cqrs.messaging.delivery import fold
-from cqrs.messaging.dispatcher import AVRO, JSON, CommandTypes, Dispatcher
+from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
 from cqrs.messaging.events import MessageEventPublisher
 from cqrs.messaging.ports import Decoder, EventEncoder
 from cqrs.messaging.routes import event_types_of, route_problems, routes_of
@@ -46,7 +46,9 @@ from cqrs.messaging.stack import middleware
 from cqrs.messaging.subscriber import Subscriber
 from cqrs.messaging.topics import ServiceTopics
 from cqrs.messaging.tracing import TracedProducer
+from cqrs.messaging.values import AVRO, JSON, Values
 from cqrs.query.bus import DefaultQueryBus
+from cqrs.query.staleness import rule_problems
 from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
 from cqrs.signals import told_by_signals
@@ -62,17 +64,8 @@ from cqrs.tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
-FETCH_SECONDS = 0.5
-"""How long a broker may keep a fetch that finds nothing new."""
-
-EMBEDDED_FETCH_SECONDS = 0.02
-"""How long the embedded broker may keep a fetch: its long poll is not woken by a produce."""
-
 TELEMETRY_SHUTDOWN_SECONDS = 2.0
 """How long the last spans may take to reach the collector."""
-
-DEAD_LETTER_HEADROOM_BYTES = 64 * 1024
-"""What a dead letter may add to the record it carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +148,7 @@ class Service:
             unit_of_work = await self._open_database(closing)
             await self._open_container(closing, unit_of_work)
             await self._check()
+            await self._open_invalidation(closing)
             await self._open_consumer(closing)
             await self._open_management(closing)
             self._closing = closing.pop_all()
@@ -253,13 +247,7 @@ class Service:
         return local
 
     async def _open_producer(self, closing: AsyncExitStack) -> None:
-        settings = self.settings
-        self._kafka_producer = KafkaProducer(
-            bootstrap_servers=self.bootstrap_servers,
-            client_id=settings.kafka_client_id,
-            send_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
-            max_message_bytes=settings.max_message_bytes + DEAD_LETTER_HEADROOM_BYTES,
-        )
+        self._kafka_producer = new_producer(self.settings, self.bootstrap_servers)
         closing.push_async_callback(self._kafka_producer.stop)
         await self._kafka_producer.start()
         self._producer = TracedProducer(self._kafka_producer, self.tracer)
@@ -281,7 +269,7 @@ class Service:
                 ["CQRS__ENABLED is false, so there is no bus to carry out a command; leave it true to run the service"]
             )
         source = f"/{settings.service_name}"
-        instances: dict[type, object] = {
+        instances = await open_cache(settings, closing) | {
             CommandEventPublisher: MessageEventPublisher(self._producer, self._encoders, source=source),
             Tracer: self.tracer,
             MetricsRegistry: self._metrics,
@@ -305,10 +293,11 @@ class Service:
         """
         topics = await self._kafka_producer.topics()
         handlers = [type(each.handler) for each in self.handlers.command_registrations()]
-        routes = routes_of(handlers, DEFAULT_DESTINATION)
+        routes = self._routes = routes_of(handlers, DEFAULT_DESTINATION)
         events = event_types_of(scan(self._parts.events, lambda _: True))
         problems = [*self._topics.problems(topics), *self._command_problems()]
         problems += route_problems(routes, events, self._encoders, topics)
+        problems += rule_problems(self.handlers.query_registrations(), events)
         if problems:
             raise ConfigurationException(problems)
         for route in routes:
@@ -344,7 +333,7 @@ class Service:
             topic_types=settings.topic_types,
         )
         self._subscriber = Subscriber(
-            self._kafka_consumer(),
+            new_consumer(settings, self.bootstrap_servers),
             fold(middleware(self.tracer, self._metrics, letters, settings.kafka_group_id), dispatcher),
             backoff=Backoff(settings.retry_backoff_min_ms / 1000, settings.retry_backoff_max_ms / 1000),
             commit_seconds=settings.commit_interval_ms / 1000,
@@ -352,21 +341,11 @@ class Service:
         self._consuming = asyncio.create_task(self._subscriber.run(), name="subscriber")
         closing.push_async_callback(self.stop_consuming)
 
-    def _kafka_consumer(self) -> KafkaConsumer:
-        settings = self.settings
-        embedded = (
-            {"fetch_max_wait_seconds": EMBEDDED_FETCH_SECONDS} if settings.kafka_bootstrap_servers is None else {}
-        )
-        return KafkaConsumer(
-            settings.command_topics,
-            settings.kafka_group_id,
-            bootstrap_servers=self.bootstrap_servers,
-            client_id=settings.kafka_client_id,
-            max_poll_records=settings.kafka_max_poll_records,
-            session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
-            request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
-            fetch_max_wait_seconds=EMBEDDED_FETCH_SECONDS if embedded else FETCH_SECONDS,
-        )
+    async def _open_invalidation(self, closing: AsyncExitStack) -> None:
+        topics = {route.topic for route in self._routes}
+        reader = new_topic_reader(self.settings, self.bootstrap_servers, topics) if topics else None
+        values = Values(self._decoders, max_bytes=self.settings.max_message_bytes)
+        await keep_fresh(self.settings, self.container, EventFeed(reader, values, self._metrics), closing)
 
     async def _open_management(self, closing: AsyncExitStack) -> None:
         endpoint = await self.container.get(CqrsMetricsEndpoint)

@@ -94,6 +94,14 @@ class AvroPayload:
         except MisfitException as error:
             raise self._undecodable(f"is no {target.__qualname__}: {error}") from None
 
+    def plain(self) -> object:
+        """Return the value as its writer's schema alone reads it.
+
+        Raises:
+            UndecodableMessageException: the bytes end too early or too late, or are not what that schema says.
+        """
+        return self._read(None)
+
     def _read(self, reader: Schema | None) -> object:
         body = io.BytesIO(self._body)
         try:

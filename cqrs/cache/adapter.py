@@ -1,6 +1,8 @@
 """The query bus's part of a cache: every key starts with `:cqrs:`, and nothing else in the cache is touched."""
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Protocol, runtime_checkable
@@ -44,6 +46,14 @@ class PrefixEvicting(Protocol):
         ...
 
 
+@runtime_checkable
+class TypeAccepting(Protocol):
+    """Be told which classes values are made of; a cache outside of the process revives no others."""
+
+    def accept_types(self, types: Iterable[type]) -> None:
+        """Name further classes."""
+
+
 class QueryCacheAdapter:
     """Keep query results in a shared cache, apart from everything else in it.
 
@@ -53,12 +63,16 @@ class QueryCacheAdapter:
     Args:
         cache: The cache, or None for none. One that is no `PrefixEvicting` can only be cleared of what this adapter
             put there: it remembers 10,000 keys, and an entry whose key it forgets is evicted.
+        clock: Seconds that only grow, for the times keys are withheld.
     """
 
-    def __init__(self, cache: CacheAdapter | None = None) -> None:
+    def __init__(self, cache: CacheAdapter | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
         self._by_prefix: PrefixEvicting | None = cache if isinstance(cache, PrefixEvicting) else None
+        self._by_type: TypeAccepting | None = cache if isinstance(cache, TypeAccepting) else None
         self._remembered: OrderedDict[str, None] = OrderedDict()
+        self._clock = clock
+        self._withheld: OrderedDict[str, float] = OrderedDict()
 
     @property
     def is_available(self) -> bool:
@@ -67,7 +81,7 @@ class QueryCacheAdapter:
 
     async def lookup(self, key: str) -> object:
         """Return the cached value, which may be None, or MISSING when there is none."""
-        value = await self._cache.get(PREFIX + key) if self._cache is not None else None
+        value = None if self._cache is None or self.withholds(key) else await self._cache.get(PREFIX + key)
         if value is None:
             return MISSING
         return None if value == _NONE else value
@@ -79,7 +93,7 @@ class QueryCacheAdapter:
 
     async def put(self, key: str, value: object, ttl: timedelta | None = None) -> None:
         """Keep `value` for `ttl`; None keeps it without end, zero or less forgets what was kept."""
-        if self._cache is None:
+        if self._cache is None or self.withholds(key):
             return
         if ttl is not None and ttl <= timedelta(0):
             await self.evict(key)
@@ -93,6 +107,28 @@ class QueryCacheAdapter:
             return False
         self._remembered.pop(PREFIX + key, None)
         return bool(await self._cache.evict(PREFIX + key))
+
+    async def withhold(self, key: str, duration: timedelta) -> bool:
+        """Forget one value, and for `duration` neither keep nor return another; return whether there was one.
+
+        It is for a change that is announced before it can be read: what is read meanwhile may be old. It holds in this
+        process, also when evicting fails.
+        """
+        now = self._clock()
+        while self._withheld and next(iter(self._withheld.values())) <= now:
+            self._withheld.popitem(last=False)
+        self._withheld[key] = max(self._withheld.get(key, now), now + duration.total_seconds())
+        self._withheld.move_to_end(key)
+        return await self.evict(key)
+
+    def withholds(self, key: str) -> bool:
+        """Say whether nothing is kept or returned under `key` just now."""
+        return bool(self._withheld) and self._withheld.get(key, float("-inf")) > self._clock()
+
+    def accept_types(self, types: Iterable[type]) -> None:
+        """Tell the cache which classes results are made of, if it wants to know."""
+        if self._by_type is not None:
+            self._by_type.accept_types(types)
 
     async def clear(self) -> None:
         """Forget every value whose key starts with `:cqrs:`; other keys of the cache stay."""

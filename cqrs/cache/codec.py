@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from cqrs.exceptions import ConfigurationException
 
 _PLAIN = (str, bool, int, float, type(None))
 _TAG = "$"
@@ -40,7 +42,24 @@ class ValueCodec:
     """
 
     def __init__(self, types: Iterable[type] = ()) -> None:
-        self._adapters = {_name(kind): (kind, TypeAdapter[object](kind)) for kind in types}
+        self._adapters: dict[str, TypeAdapter[object]] = {}
+        self.accept(types)
+
+    def accept(self, types: Iterable[type]) -> None:
+        """Name further classes; naming one again changes nothing.
+
+        Raises:
+            ConfigurationException: pydantic cannot write and read the fields of one; names all such.
+        """
+        problems: list[str] = []
+        for kind in types:
+            try:
+                self._adapters[_name(kind)] = TypeAdapter(kind)
+            except PydanticUserError as error:
+                reason = str(error).partition("\n")[0]
+                problems.append(f"{_name(kind)} cannot be kept in a cache outside of the process: {reason}")
+        if problems:
+            raise ConfigurationException(problems)
 
     def encode(self, value: object) -> bytes:
         """Return `value` as JSON.
@@ -78,7 +97,7 @@ class ValueCodec:
 
     def _write_object(self, value: object) -> object:
         name = _name(type(value))
-        _, adapter = self._adapters.get(name, (None, None))
+        adapter = self._adapters.get(name)
         if adapter is None:
             raise TypeError(f"{name} is not among the types of this cache; name it where the cache is made")
         written = adapter.dump_python(value, mode="json")
@@ -103,9 +122,8 @@ class ValueCodec:
         return self._read_object(tag, content)
 
     def _read_object(self, name: str, content: object) -> object:
-        _, adapter = self._adapters[name]
         try:
-            return adapter.validate_json(json.dumps(content))
+            return self._adapters[name].validate_json(json.dumps(content))
         except ValidationError as error:
             raise ValueError(f"the cached {name} does not fit its class any more: {error}") from error
 

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 from cqrs.cache.adapter import QueryCacheAdapter
 from cqrs.event.eda import EventEnvelope, EventPublisher
@@ -38,10 +39,19 @@ class EdaCacheInvalidationBridge:
         """Listen to every event of an event bus."""
         publisher.subscribe("*", self.on_envelope)
 
-    async def on_envelope(self, envelope: EventEnvelope) -> None:
+    def has_rule_for(self, event_type: str) -> bool:
+        """Say whether an event of this type evicts anything."""
+        return event_type in self._patterns
+
+    async def on_envelope(self, envelope: EventEnvelope, *, settling: timedelta = timedelta(0)) -> None:
         """Evict what is registered for the event.
 
         A placeholder whose field is absent or None stays as it is, with a warning; the other keys are evicted.
+
+        Args:
+            envelope: The event.
+            settling: How long after the event the state it speaks of may not be readable yet; meanwhile nothing is
+                kept under these keys.
 
         Raises:
             Exception: what the cache raised for the first key that it could not evict, after all were tried.
@@ -49,11 +59,17 @@ class EdaCacheInvalidationBridge:
         failures: list[Exception] = []
         for pattern in self._patterns.get(envelope.event_type, ()):
             try:
-                await self._cache.evict(_resolved(pattern, envelope))
+                await self._evict(_resolved(pattern, envelope), settling)
             except Exception as error:  # noqa: BLE001 - raised once every key was tried
                 failures.append(error)
         if failures:
             raise failures[0]
+
+    async def _evict(self, key: str, settling: timedelta) -> None:
+        if settling:
+            await self._cache.withhold(key, settling)
+        else:
+            await self._cache.evict(key)
 
 
 def _resolved(pattern: str, envelope: EventEnvelope) -> str:

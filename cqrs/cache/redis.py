@@ -30,6 +30,14 @@ class RedisCacheAdapter(CacheAdapter):
         self._client = client
         self._codec = ValueCodec(types)
 
+    def accept_types(self, types: Iterable[type]) -> None:
+        """Name further classes that values may be made of.
+
+        Raises:
+            ConfigurationException: the fields of one cannot be written and read back.
+        """
+        self._codec.accept(types)
+
     @classmethod
     def from_url(
         cls, url: str, types: Iterable[type] = (), timeout_seconds: float = 1.0, max_connections: int = 20

@@ -36,6 +36,11 @@ def query_cache(adapter: QueryCache | CacheAdapter | None) -> QueryCache | None:
     return cache if cache.is_available else None
 
 
+def withholds(cache: QueryCache, key: str) -> bool:
+    """Say whether the cache keeps nothing under `key` just now; only our own adapter can tell."""
+    return isinstance(cache, QueryCacheAdapter) and cache.withholds(key)
+
+
 async def lookup(cache: QueryCache, key: str) -> object:
     """Return the result or MISSING; only our own adapter can tell a kept None from nothing."""
     if isinstance(cache, QueryCacheAdapter):

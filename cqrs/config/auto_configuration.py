@@ -88,11 +88,12 @@ class CqrsAutoConfiguration(CqrsPropertiesConfiguration):
     def eda_cache_invalidation_bridge(
         self, cache: QueryCacheAdapter, producer: EventPublisher | None = None
     ) -> EdaCacheInvalidationBridge | None:
-        """Return the bridge, listening to the event bus; None when there is no event bus."""
-        if producer is None:
+        """Return the bridge, listening to the event bus if there is one; None with neither event bus nor cache."""
+        if producer is None and not cache.is_available:
             return None
         bridge = EdaCacheInvalidationBridge(cache)
-        bridge.subscribe(producer)
+        if producer is not None:
+            bridge.subscribe(producer)
         return bridge
 
     @bean

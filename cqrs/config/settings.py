@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cqrs.cache.opening import cache_url_problem
 from cqrs.config.problems import settings_problems
 from cqrs.config.properties import CqrsProperties
 from cqrs.config.sources import read_sources
@@ -60,6 +61,7 @@ class ServiceSettings(BaseSettings):
         "DELIVERY_",
         "DEAD_LETTER_",
         "RETRY_BACKOFF_",
+        "CACHE_",
     )
     """Prefixes of environment variables under which an unknown name is a mistake."""
 
@@ -123,6 +125,18 @@ class ServiceSettings(BaseSettings):
         default=None, description="SQLAlchemy URL with an async driver; not set: SQLite under state_path"
     )
 
+    cache_url: SecretStr | None = Field(
+        default=None,
+        description="Where cacheable answers are kept: memory:// (?max_entries=10000) or redis://host:6379/0; not set: "
+        "nowhere",
+    )
+    cache_settle_ms: int = Field(
+        default=5_000,
+        ge=0,
+        description="Milliseconds after an event during which answers it made stale are not cached anew: what it says "
+        "may not be committed yet",
+    )
+
     management_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address that serves metrics and probes; 0.0.0.0 serves all"
     )
@@ -148,6 +162,13 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _map(cls, value: object) -> object:
         return _pairs(value) if isinstance(value, str) else value
+
+    @field_validator("cache_url")
+    @classmethod
+    def _names_a_cache(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and (problem := cache_url_problem(value.get_secret_value())):
+            raise ValueError(problem)
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -4,22 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cqrs.command.bus import CommandBus
 from cqrs.context.execution_context import DefaultExecutionContext
-from cqrs.exceptions import (
-    ConfigurationException,
-    InvalidMessageException,
-    UndecodableMessageException,
-    UnknownMessageTypeException,
-)
+from cqrs.exceptions import ConfigurationException, UnknownMessageTypeException
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, current_delivery
 from cqrs.messaging.envelope import Envelope
 from cqrs.messaging.message import Message
 from cqrs.messaging.ports import Decoder
+from cqrs.messaging.values import Values
 from cqrs.types import Command, declared_aliases, declared_name, restore_metadata
-
-JSON = "application/json"
-AVRO = "application/avro"
-_SCHEMA_ID_HEADER = "__value_schema_id"
-_CONFLUENT_MAGIC = 0
 
 
 class CommandTypes:
@@ -98,8 +89,7 @@ class Dispatcher:
     ) -> None:
         self._bus = bus
         self._types = types
-        self._decoders = decoders
-        self._max_bytes = max_bytes
+        self._values = Values(decoders, max_bytes=max_bytes)
         self._topic_types = topic_types or {}
 
     async def __call__(self, delivery: Delivery) -> Outcome:
@@ -120,36 +110,16 @@ class Dispatcher:
 
     async def _decode(self, delivery: Delivery) -> Command[object]:
         message, envelope = delivery.message, delivery.envelope
-        value = self._checked_value(message, envelope)
+        self._values.check(message, envelope)
         if envelope.type is not None:
             self._types.resolve(envelope.type)  # an unknown type is the truer cause than bytes nobody here can read
         declared = envelope.type or self._topic_types.get(message.topic)
-        payload = await self._decoder(message, envelope, value).parse(message, declared)
+        payload = await self._values.parse(message, envelope, declared)
         command = payload.build(self._types.resolve(self._type_name(message, envelope, payload.type_name)))
         restore_metadata(
             command, message_id=envelope.id, correlation_id=envelope.correlation_id, timestamp=envelope.time
         )
         return command
-
-    def _checked_value(self, message: Message, envelope: Envelope) -> bytes:
-        if envelope.conflict is not None:
-            raise InvalidMessageException(envelope.conflict)
-        if message.value is None:
-            raise UndecodableMessageException("the value is null; a command needs one")
-        if len(message.value) > self._max_bytes:
-            raise UndecodableMessageException(
-                f"the value has {len(message.value)} bytes, but MAX_MESSAGE_BYTES allows {self._max_bytes}"
-            )
-        return message.value
-
-    def _decoder(self, message: Message, envelope: Envelope, value: bytes) -> Decoder:
-        content_type = envelope.content_type or _told_by_bytes(message, value)
-        decoder = self._decoders.get(content_type)
-        if decoder is None:
-            raise InvalidMessageException(
-                f"content-type {content_type!r} is not understood; send one of {', '.join(sorted(self._decoders))}"
-            )
-        return decoder
 
     def _type_name(self, message: Message, envelope: Envelope, from_value: str | None) -> str:
         name = envelope.type or from_value or self._topic_types.get(message.topic)
@@ -160,12 +130,6 @@ class Dispatcher:
                 'or the value {"type": "<name>", "data": {...}}'
             )
         return name
-
-
-def _told_by_bytes(message: Message, value: bytes) -> str:
-    """Return the media type of a value that declares none: Confluent's framing begins with a zero byte, JSON never."""
-    framed = value[:1] == bytes([_CONFLUENT_MAGIC])
-    return AVRO if framed or any(name == _SCHEMA_ID_HEADER for name, _ in message.headers) else JSON
 
 
 def _context(delivery: Delivery) -> DefaultExecutionContext:

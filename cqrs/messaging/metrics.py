@@ -12,6 +12,7 @@ PROCESS_DURATION = "messaging_process_duration_seconds"
 DEAD_LETTERS = "messaging_dead_letters_total"
 HELD = "messaging_held_deliveries_total"
 IGNORED_HEADERS = "messaging_ignored_headers_total"
+INVALIDATIONS = "cqrs_cache_invalidation_events_total"
 
 METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
     CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled or dead_lettered."),
@@ -19,6 +20,10 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
     DEAD_LETTERS: (("topic", "error"), "Records put aside, by the class of the cause."),
     HELD: (("topic", "error"), "Tries that settled nothing; the record is held and tried again."),
     IGNORED_HEADERS: (("header",), "Envelope headers whose value could not be read."),
+    INVALIDATIONS: (
+        ("topic", "outcome"),
+        "Events read to keep the cache fresh, by outcome: evicted, ignored, undecodable or failed.",
+    ),
 }
 """Every metric of delivery: its label names in order, and its description."""
 

@@ -77,6 +77,14 @@ class Payload(Protocol):
         """
         ...
 
+    def plain(self) -> object:
+        """Return the value as its writer wrote it, in plain dicts and lists, whether or not we have a class for it.
+
+        Raises:
+            UndecodableMessageException: the bytes are not what their schema says.
+        """
+        ...
+
 
 class Decoder(Protocol):
     """Parse the values of one content type."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from cqrs.cache.adapter import MISSING
 from cqrs.command.metrics import CqrsMetricsService
-from cqrs.command.query_cache import QueryCache, lookup
+from cqrs.command.query_cache import QueryCache, lookup, withholds
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.query.cache_key import Place, place_of
 from cqrs.types import Query, message_name
@@ -154,6 +154,8 @@ class CachedAnswers:
         Answers for one asker lie under a generation that is kept under the key itself: evicting that one key, as
         commands and other replicas do, puts the answers of all askers out of reach at once.
         """
+        if withholds(self._cache, place.key):
+            return None
         if place.asker is None:
             return place.key
         generation = await self._lookup(query, place.key, any_type=True)

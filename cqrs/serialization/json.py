@@ -65,6 +65,10 @@ class JsonPayload:
             self._contract(made)
         return made
 
+    def plain(self) -> object:
+        """Return the value as it was parsed, without its envelope."""
+        return self._data
+
 
 class JsonDecoder:
     """Parse JSON values: the bare body, or the envelope `{"type": "...", "data": {...}}` when no header names a type.

@@ -12,6 +12,7 @@ from cqrs.event.emission import emit
 from cqrs.types import Command, message_type
 from cqrs.validation.types import ValidationResult
 from service.application.findings import findings
+from service.application.order_view import view_key
 from service.application.orders import Orders
 from service.domain.errors import NotOrderOwnerException
 from service.domain.rules import order_id_problems, reason_problems
@@ -41,6 +42,10 @@ class CancelOrder(Command[int]):
         if self.requested_by.strip():
             return AuthorizationResult.success()
         return AuthorizationResult.failure("order", "requested_by is empty; only the order's customer or admin cancels")
+
+    def get_cache_key(self) -> str:
+        """Name the answer that this makes stale, at once in the replica that handles it."""
+        return view_key(self.order_id)
 
 
 @publish_domain_event("orders.events", message_format="avro", key="order_id")

@@ -10,6 +10,7 @@ from cqrs.event.emission import emit
 from cqrs.types import Command, message_type
 from cqrs.validation.types import ValidationResult
 from service.application.findings import findings
+from service.application.order_view import view_key
 from service.application.orders import Orders
 from service.domain.item import OrderItem
 from service.domain.order import Order
@@ -36,6 +37,10 @@ class CreateOrder(Command[str]):
     async def validate(self) -> ValidationResult:
         """Check every field."""
         return findings(new_order_problems(self.order_id, self.customer_id, self.items, self.currency))
+
+    def get_cache_key(self) -> str:
+        """Name the answer that this makes stale, at once in the replica that handles it."""
+        return view_key(self.order_id)
 
 
 @publish_domain_event("orders.events", message_format="avro", key="order_id")

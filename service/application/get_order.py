@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from cqrs.container import service
 from cqrs.decorators import query_handler
 from cqrs.query.handler import QueryHandler
+from cqrs.query.staleness import stale_after
 from cqrs.types import Query
 from cqrs.validation.types import ValidationResult
 from service.application.findings import findings
-from service.application.order_view import OrderView, view_of
+from service.application.order_view import OrderView, view_key, view_of
 from service.application.orders import Orders
+from service.domain.events import ItemAdded, OrderCancelled, OrderCreated
 from service.domain.rules import order_id_problems
 
 
@@ -23,13 +25,17 @@ class GetOrder(Query[OrderView | None]):
 
     order_id: str
 
+    def get_cache_key(self) -> str:
+        """Return the key under which the answer is cached."""
+        return view_key(self.order_id)
+
     async def validate(self) -> ValidationResult:
         """Check the order's id."""
         return findings(order_id_problems(self.order_id))
 
 
-# Not cacheable: an answer kept by one replica would outlive a command handled by another.
-@query_handler(description="Look at one order.")
+@stale_after(OrderCreated, ItemAdded, OrderCancelled, key=view_key("{order_id}"))
+@query_handler(cacheable=True, description="Look at one order.")
 @service
 class GetOrderHandler(QueryHandler[GetOrder, OrderView | None]):
     """Read one order."""

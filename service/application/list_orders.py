@@ -34,7 +34,7 @@ class ListOrders(Query[list[OrderView]]):
         return findings([*customer_id_problems(self.customer_id), *wrong_limit])
 
 
-# Not cacheable: an answer kept by one replica would outlive a command handled by another.
+# Not cacheable: most events of an order do not say whose it is, so none could tell which lists they make stale.
 @query_handler(description="Look at a customer's orders.")
 @service
 class ListOrdersHandler(QueryHandler[ListOrders, list[OrderView]]):

@@ -41,6 +41,11 @@ class OrderView:
     cancel_reason: str | None
 
 
+def view_key(order_id: str) -> str:
+    """Return the key under which the view of an order is cached."""
+    return f"order:{order_id}"
+
+
 def view_of(order: Order) -> OrderView:
     """Show `order`."""
     return OrderView(

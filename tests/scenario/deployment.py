@@ -30,13 +30,19 @@ class Deployed:
         self.client = client
 
     def produce(
-        self, value: bytes | None, headers: Headers = (), *, key: bytes | None = None, partition: int = 0
+        self,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        topic: str = COMMANDS,
     ) -> None:
         """Store a record exactly so, without a tracer or an envelope's help."""
         producer = Producer(
             {"bootstrap.servers": self.service.bootstrap_servers, "message.max.bytes": 64 * 1024 * 1024}
         )
-        producer.produce(COMMANDS, value=value, key=key, partition=partition, headers=list(headers))
+        producer.produce(topic, value=value, key=key, partition=partition, headers=list(headers))
         assert producer.flush(SECONDS) == 0, "the broker did not take the record"
 
     def create(self, order_id: str, **fields: object) -> Sent:

@@ -18,9 +18,10 @@ from cqrs.exceptions import (
     UnknownMessageTypeException,
 )
 from cqrs.messaging.delivery import HANDLED, Delivery, current_delivery
-from cqrs.messaging.dispatcher import AVRO, JSON, CommandTypes, Dispatcher
+from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
 from cqrs.messaging.envelope import derived_id, read_envelope
 from cqrs.messaging.message import Message
+from cqrs.messaging.values import AVRO, JSON
 from cqrs.types import Command, message_type
 
 T = TypeVar("T")
@@ -47,6 +48,9 @@ class Payload:
 
     def build(self, target: type[T]) -> T:
         return target(**self.data)
+
+    def plain(self) -> object:
+        return self.data
 
 
 class Decoder:

@@ -11,6 +11,7 @@ from cqrs.container import is_service
 from cqrs.decorators import HandlerKind, handler_kind, handler_options
 from cqrs.event.decorators import EventRoute, event_route
 from cqrs.event.emission import EmittedEvents
+from cqrs.query.staleness import rules_of
 from cqrs.types import restore_metadata
 from service.application.add_item import AddItem, AddItemHandler
 from service.application.cancel_order import CancelOrder, CancelOrderHandler
@@ -156,10 +157,19 @@ def test_command_handlers_publish_avro_by_order(handler: type) -> None:
     assert event_route(handler) == EventRoute("orders.events", "avro", "order_id")
 
 
-@pytest.mark.parametrize("handler", QUERY_HANDLERS)
-def test_query_handlers_answer_what_stands_now(handler: type) -> None:
-    assert handler_kind(handler) is HandlerKind.QUERY
-    assert not handler_options(handler).cacheable
+def test_an_order_may_be_kept_until_an_event_or_a_command_of_its_own_makes_it_stale() -> None:
+    assert handler_options(GetOrderHandler).cacheable
+    assert {rule.event_type for rule in rules_of(GetOrderHandler)} == {
+        each.event_type for each in (OrderCreated, ItemAdded, OrderCancelled)
+    }
+    key = GetOrder("o-1").get_cache_key()
+    assert {rule.key.format(order_id="o-1") for rule in rules_of(GetOrderHandler)} == {key}
+    commands = (CreateOrder("o-1", "c-1", (ITEM,), "EUR"), AddItem("o-1", ITEM), CancelOrder("o-1", "c-1", ""))
+    assert {command.get_cache_key() for command in commands} == {key}
+
+
+def test_no_event_says_which_lists_it_makes_stale_so_none_is_kept() -> None:
+    assert not handler_options(ListOrdersHandler).cacheable
 
 
 @pytest.mark.parametrize("handler", [*COMMAND_HANDLERS, *QUERY_HANDLERS])

@@ -1,0 +1,56 @@
+"""The Kafka clients of a service, made as its settings say."""
+
+from collections.abc import Iterable
+
+from cqrs.config.settings import ServiceSettings
+from cqrs.kafka.consumer import KafkaConsumer
+from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.topic_reader import KafkaTopicReader
+
+FETCH_SECONDS = 0.5
+"""How long a broker may keep a fetch that finds nothing new."""
+
+EMBEDDED_FETCH_SECONDS = 0.02
+"""How long the embedded broker may keep a fetch: its long poll is not woken by a produce."""
+
+DEAD_LETTER_HEADROOM_BYTES = 64 * 1024
+"""What a dead letter may add to the record it carries."""
+
+
+def new_producer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaProducer:
+    """Return what sends events and dead letters."""
+    return KafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        send_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+        max_message_bytes=settings.max_message_bytes + DEAD_LETTER_HEADROOM_BYTES,
+    )
+
+
+def new_consumer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaConsumer:
+    """Return what reads commands as a member of the group."""
+    return KafkaConsumer(
+        settings.command_topics,
+        settings.kafka_group_id,
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        max_poll_records=settings.kafka_max_poll_records,
+        session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
+        request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+        fetch_max_wait_seconds=_fetch_seconds(settings),
+    )
+
+
+def new_topic_reader(settings: ServiceSettings, bootstrap_servers: str, topics: Iterable[str]) -> KafkaTopicReader:
+    """Return what reads every record of `topics` beside the group."""
+    return KafkaTopicReader(
+        sorted(set(topics)),
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+        fetch_max_wait_seconds=_fetch_seconds(settings),
+    )
+
+
+def _fetch_seconds(settings: ServiceSettings) -> float:
+    return EMBEDDED_FETCH_SECONDS if settings.kafka_bootstrap_servers is None else FETCH_SECONDS
