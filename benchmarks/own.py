@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 
 from opentelemetry.sdk.trace import TracerProvider
 
+from benchmarks.worker import Contestant
 from cqrs.authorization.service import AuthorizationService
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.cache.adapter import QueryCacheAdapter
@@ -28,9 +29,6 @@ from cqrs.types import Command, Query
 from cqrs.validation.types import ValidationResult
 
 C = TypeVar("C", bound=Command[object])
-
-Contestant = tuple[Callable[[int], object], Callable[[object], Awaitable[object]], object]
-"""What makes message number n, what sends it, and what sending number 0 must return."""
 
 
 @dataclass(frozen=True)

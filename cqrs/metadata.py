@@ -63,7 +63,17 @@ def metadata_of(message: object) -> Metadata:
 
 def change(message: object, name: str, value: object) -> None:
     """Set one entry of a message's metadata, frozen or not."""
-    object.__setattr__(message, KEY, metadata_of(message).changed(name, value))
+    message.__dict__[KEY] = metadata_of(message).changed(name, value)
+
+
+def correlate_with(message: object, current: str | None) -> str:
+    """Return the correlation id of a message; one that has none is given `current`, or else its own id: a root's."""
+    held = metadata_of(message)
+    if held.correlation_id is not None:
+        return held.correlation_id
+    chosen = current or held.identity
+    message.__dict__[KEY] = held.changed("correlation_id", chosen)
+    return chosen
 
 
 def revive(metadata: Metadata, make: Callable[..., object], arguments: tuple[object, ...]) -> object:

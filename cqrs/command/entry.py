@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from cqrs.decorators import HandlerOptions
-from cqrs.metadata import change, metadata_of
+from cqrs.metadata import correlate_with, metadata_of
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, Span, Tracer
@@ -16,11 +16,7 @@ def correlate(message: Command[object] | Query[object]) -> AbstractContextManage
 
     It is the message's own, else that of the running task, else the message's own id: it is the root then.
     """
-    known = metadata_of(message)
-    correlation_id = known.correlation_id
-    if correlation_id is None:
-        correlation_id = CorrelationContext.get_correlation_id() or known.identity
-        change(message, "correlation_id", correlation_id)
+    correlation_id = correlate_with(message, CorrelationContext.get_correlation_id())
     return CorrelationContext.scope(correlation_id=correlation_id)
 
 

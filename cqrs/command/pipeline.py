@@ -122,21 +122,20 @@ class CommandPipeline:
                 if not self._tries_again(command, error, attempt):
                     raise
             else:
-                await self._settle(work, result)
+                if events := work.drain(result):
+                    await self._publish_or_undo(work, events)
+                if self._services.cache is not None:
+                    await self._evict(command)
                 return result
             await self._retry.wait(attempt)
             attempt += 1
 
-    async def _settle(self, work: Work, result: object) -> None:
-        events = work.drain(result)
-        if events:
-            try:
-                await self._publish(work.command, events)
-            except BaseException:
-                work.undo()
-                raise
-        if self._services.cache is not None:
-            await self._evict(work.command)
+    async def _publish_or_undo(self, work: Work, events: Sequence[object]) -> None:
+        try:
+            await self._publish(work.command, events)
+        except BaseException:
+            work.undo()
+            raise
 
     async def _transact_with_retries(self, command: Command[object], context: ExecutionContext | None) -> object:
         """Try the whole transaction again: a failed one leaves nothing behind, and no lock is held while waiting."""

@@ -117,9 +117,22 @@ class PrometheusMetrics:
         Raises:
             ValueError: no table declares such a histogram, or it has other labels.
         """
-        if name not in self._histograms:
-            raise ValueError(_undeclared(name, self._histograms))
-        self._histograms[name].of(labels).observe(seconds, _exemplar())
+        self._histogram(name).of(labels).observe(seconds, _exemplar())
+
+    def recorder(self, counter: str, histogram: str, labels: Mapping[str, str]) -> Callable[[float], None]:
+        """Return what adds one to `counter` and records its argument, seconds, in `histogram`: both found once.
+
+        Raises:
+            ValueError: no table declares such a counter or histogram, or it has other labels.
+        """
+        counted, timed = self._counter(counter).of(labels), self._histogram(histogram).of(labels)
+
+        def record(seconds: float) -> None:
+            exemplar = _exemplar()
+            counted.inc(1, exemplar)
+            timed.observe(seconds, exemplar)
+
+        return record
 
     def count_ignored_header(self, header: str, reason: str) -> None:
         """Count a W3C header that was not used; pass it to `configure_tracing(ignored_header=...)`."""
@@ -142,9 +155,17 @@ class PrometheusMetrics:
         return generate_latest(self.registry), PLAIN_TEXT
 
     def _add(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
+        self._counter(name).of(labels).inc(amount, _exemplar())
+
+    def _counter(self, name: str) -> _Series[Counter]:
         if name not in self._counters:
             raise ValueError(_undeclared(name, self._counters))
-        self._counters[name].of(labels).inc(amount, _exemplar())
+        return self._counters[name]
+
+    def _histogram(self, name: str) -> _Series[Histogram]:
+        if name not in self._histograms:
+            raise ValueError(_undeclared(name, self._histograms))
+        return self._histograms[name]
 
     def _declare(self, name: str, label_names: Labels, description: str, limit: int) -> None:
         if name.endswith("_seconds"):
@@ -161,7 +182,6 @@ def _undeclared(name: str, declared: Mapping[str, object]) -> str:
 
 def _exemplar() -> dict[str, str] | None:
     span = trace.get_current_span()
-    context = span.get_span_context()
-    if not (span.is_recording() and context.trace_flags.sampled):
+    if not span.is_recording() or not (context := span.get_span_context()).trace_flags.sampled:
         return None
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -1,6 +1,6 @@
 """What is counted and timed: a table, and what the service makes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -71,6 +71,56 @@ def test_success_and_failure_are_counted_and_timed_by_type() -> None:
         ("cqrs_query_duration_seconds", 1.0, found),
         ("cqrs_query_duration_seconds", 2.0, denied),
     ]
+
+
+class RecordedByRecorders(Recorded):
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[str, str, dict[str, str]]] = []
+
+    def recorder(self, counter: str, histogram: str, labels: Mapping[str, str]) -> Callable[[float], None]:
+        self.made.append((counter, histogram, dict(labels)))
+
+        def record(seconds: float) -> None:
+            self.increment(counter, labels)
+            self.observe(histogram, seconds, labels)
+
+        return record
+
+
+def test_a_registry_that_makes_recorders_is_asked_once_for_each_type_and_outcome() -> None:
+    plain, recorded = Recorded(), RecordedByRecorders()
+    for registry in (plain, recorded):
+        service = CqrsMetricsService(registry)
+        for seconds in (0.5, 0.25):
+            service.record_command_success(Create(), seconds)
+            service.record_command_failure(Create(), DENIED, seconds)
+            service.record_query_success(Find(), seconds)
+
+    assert recorded.counted == plain.counted
+    assert recorded.timed == plain.timed
+    assert recorded.made == [
+        ("cqrs_commands_total", "cqrs_command_duration_seconds", {"type": "orders.Create", "outcome": "success"}),
+        (
+            "cqrs_commands_total",
+            "cqrs_command_duration_seconds",
+            {"type": "orders.Create", "outcome": "authorization_denied"},
+        ),
+        ("cqrs_queries_total", "cqrs_query_duration_seconds", {"type": "Find", "outcome": "success"}),
+    ]
+
+
+def test_a_message_that_is_both_command_and_query_is_counted_as_what_it_was_sent_as() -> None:
+    @dataclass(frozen=True)
+    class Both(Command[str], Query[str]):
+        pass
+
+    recorded = Recorded()
+    service = CqrsMetricsService(recorded)
+    service.record_command_success(Both(), 1.0)
+    service.record_query_success(Both(), 1.0)
+
+    assert [name for name, _ in recorded.counted] == ["cqrs_commands_total", "cqrs_queries_total"]
 
 
 def test_cache_retries_and_lost_events_are_counted() -> None:

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from cqrs.command import metrics as bus
-from cqrs.command.metrics import COMMAND_DURATION, COMMANDS, RETRIES, MetricsRegistry
+from cqrs.command.metrics import COMMAND_DURATION, COMMANDS, RETRIES, MetricsRegistry, RecorderMaking
 from cqrs.messaging import metrics as delivery
 from cqrs.telemetry.metrics import BUCKETS, EXPORTED_SPANS, IGNORED_TRACE_HEADERS, PrometheusMetrics
 
@@ -80,6 +80,28 @@ def test_an_undeclared_name_is_an_error_that_says_what_to_do(metrics: Prometheus
         metrics.observe(COMMANDS, 1.0, CREATED)
 
 
+def test_a_recorder_counts_and_times_in_the_same_series(metrics: PrometheusMetrics) -> None:
+    assert isinstance(metrics, RecorderMaking)
+    record = metrics.recorder(COMMANDS, COMMAND_DURATION, CREATED)
+    assert value(metrics, COMMANDS, **CREATED) == 0
+
+    record(0.5)
+    record(0.25)
+    metrics.increment(COMMANDS, CREATED)
+
+    assert value(metrics, COMMANDS, **CREATED) == 3
+    assert value(metrics, COMMAND_DURATION + "_count", **CREATED) == 2
+    assert value(metrics, COMMAND_DURATION + "_sum", **CREATED) == 0.75
+
+
+@pytest.mark.parametrize(("counter", "histogram"), [(COMMANDS, "typo_seconds"), ("typo", COMMAND_DURATION)])
+def test_a_recorder_of_an_undeclared_metric_is_an_error(
+    metrics: PrometheusMetrics, counter: str, histogram: str
+) -> None:
+    with pytest.raises(ValueError, match="typo"):
+        metrics.recorder(counter, histogram, CREATED)
+
+
 def test_a_missing_label_is_an_error_that_names_them(metrics: PrometheusMetrics) -> None:
     with pytest.raises(
         ValueError, match=r"cqrs_commands_total needs the labels \('type', 'outcome'\), and got \['type'\]"
@@ -134,6 +156,19 @@ def test_openmetrics_has_exemplars_of_the_recording_span(metrics: PrometheusMetr
     context = span.get_span_context()
     ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
     assert exemplars == {COMMANDS: ids, COMMAND_DURATION + "_bucket": ids}
+
+
+def test_a_recorder_leaves_the_exemplar_of_the_span_at_hand(
+    metrics: PrometheusMetrics, provider: TracerProvider
+) -> None:
+    record = metrics.recorder(COMMANDS, COMMAND_DURATION, CREATED)
+    with provider.get_tracer("t").start_as_current_span("s") as span:
+        record(0.2)
+    trace_id = f'trace_id="{span.get_span_context().trace_id:032x}"'
+    body = metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
+
+    marked = [line for line in body.splitlines() if trace_id in line]
+    assert [line.partition("{")[0] for line in marked] == [COMMANDS, COMMAND_DURATION + "_bucket"]
 
 
 def test_no_exemplar_leads_to_a_trace_that_is_not_kept(metrics: PrometheusMetrics) -> None:
