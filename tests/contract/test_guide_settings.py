@@ -13,7 +13,7 @@ from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.cache.adapter import CacheAdapter
 from cqrs.cache.memory import MemoryCacheAdapter
-from cqrs.command.bus import CommandBus
+from cqrs.command.bus import CommandBus, DefaultCommandBus
 from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import MetricsRegistry
 from cqrs.command.registry import HandlerRegistry
@@ -273,3 +273,12 @@ async def test_a_command_out_of_the_container_makes_the_answer_stale_that_it_nam
     assert [await service.ask(), await service.ask()] == [1, 1]
     await service.send()
     assert await service.ask() == 2
+
+
+@pytest.mark.asyncio
+async def test_a_bus_that_is_given_the_properties_alone_takes_its_limits_from_them() -> None:
+    settings = CqrsProperties.model_validate(nested("authorization.custom.timeout_ms")["cqrs"])
+    bus = DefaultCommandBus(HandlerRegistry(), properties=settings)
+    bus.register_handler(DoHandler())
+    with pytest.raises(AuthorizationException, match="gave no answer within 10 ms"):
+        await bus.send(Do("slowly decided"))
