@@ -321,3 +321,17 @@ async def test_a_schema_is_asked_for_once(decoder: AvroDecoder, registry: Watche
 
     assert [each.build(CreateOrder) for each in parsed] == [EXPECTED] * 100
     assert registry.asked == [schema_id]
+
+
+@pytest.mark.asyncio
+async def test_a_value_can_be_read_as_its_writer_wrote_it(decoder: AvroDecoder, registry: WatchedRegistry) -> None:
+    fields = [*json.loads(CREATE_ORDER)["fields"], {"name": "note", "type": "string"}]
+    datum = {**DATUM, "note": "new"}
+    parsed = await payload(decoder, registry, schema_of(name="NobodyHasThis", fields=fields), datum)
+    assert (parsed.type_name, parsed.plain()) == ("orders.NobodyHasThis", datum)
+
+    schema_id = await registry.register("other", CREATE_ORDER)
+    for body in (written(schema_of(), DATUM)[:-2], written(schema_of(), DATUM) + b"x"):
+        broken = await decoder.parse(record(frame(schema_id, body)), None)
+        with pytest.raises(UndecodableMessageException):
+            broken.plain()

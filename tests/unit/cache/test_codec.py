@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cqrs.cache.codec import ValueCodec
+from cqrs.exceptions import ConfigurationException
 
 
 class Colour(Enum):
@@ -141,3 +142,31 @@ def test_a_value_whose_class_has_changed_is_refused() -> None:
     content = codec.encode(Line("a", Decimal(1))).replace(b'"price"', b'"cost"')
     with pytest.raises(ValueError, match="does not fit its class any more"):
         codec.decode(content)
+
+
+def test_classes_may_be_named_later() -> None:
+    codec = ValueCodec([Colour])
+    with pytest.raises(TypeError, match="Line is not among the types"):
+        codec.encode(Line("A", Decimal(1)))
+    codec.accept([Line])
+    codec.accept([Line])
+    kept = [Line("A", Decimal(1)), Colour.RED]
+    assert codec.decode(codec.encode(kept)) == kept
+
+
+def test_a_class_that_cannot_be_written_is_refused_when_it_is_named() -> None:
+    class Opaque:
+        pass
+
+    @dataclass
+    class Holder:
+        held: Opaque
+
+    @dataclass
+    class Other:
+        held: Opaque
+
+    with pytest.raises(ConfigurationException) as refused:
+        ValueCodec().accept([Holder, Line, Other])
+    assert [name for name in ("Holder", "Line", "Other") if name in str(refused.value)] == ["Holder", "Other"]
+    assert "Unable to generate pydantic-core schema" in refused.value.problems[0]

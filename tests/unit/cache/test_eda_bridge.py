@@ -1,4 +1,5 @@
 import logging
+from datetime import timedelta
 
 import pytest
 
@@ -75,3 +76,23 @@ async def test_a_key_that_cannot_be_evicted_is_told_after_the_others_were() -> N
     with pytest.raises(ConnectionError):
         await bridge.on_envelope(EventEnvelope("e", {}))
     assert cache.evicted == ["a", "b"]
+
+
+@pytest.mark.asyncio
+async def test_what_settles_is_withheld_for_that_time_and_otherwise_evicted() -> None:
+    memory = MemoryCacheAdapter()
+    for settling, withheld in ((timedelta(hours=1), True), (timedelta(0), False)):
+        cache = QueryCacheAdapter(memory)
+        bridge = EdaCacheInvalidationBridge(cache)
+        bridge.register("e", "k")
+        await cache.put("k", 1)
+        await bridge.on_envelope(EventEnvelope("e", {}), settling=settling)
+        assert await memory.get(":cqrs:k") is None
+        assert cache.withholds("k") is withheld
+
+
+def test_it_says_which_events_have_a_rule() -> None:
+    bridge = EdaCacheInvalidationBridge(QueryCacheAdapter())
+    bridge.register("order.updated", "orders")
+    assert bridge.has_rule_for("order.updated")
+    assert not bridge.has_rule_for("order.deleted")

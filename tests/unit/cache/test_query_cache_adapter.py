@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -124,3 +125,80 @@ async def test_what_the_cache_raises_reaches_the_caller() -> None:
 
     with pytest.raises(ConnectionError):
         await QueryCacheAdapter(Broken()).lookup("k")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.asyncio
+async def test_a_withheld_key_is_forgotten_and_neither_kept_nor_returned_until_its_time(cache: CacheAdapter) -> None:
+    clock = Clock()
+    adapter = QueryCacheAdapter(cache, clock=clock)
+    await adapter.put("a", 1)
+    await adapter.put("b", 2)
+    assert await adapter.withhold("a", TTL)
+    await adapter.put("a", 3)
+    await cache.put(":cqrs:a", 4)  # another replica, which has not heard of the event yet
+
+    assert await adapter.lookup("a") is MISSING
+    assert (adapter.withholds("a"), adapter.withholds("b")) == (True, False)
+    assert await adapter.lookup("b") == 2
+    assert await adapter.withhold("a", TTL)
+    clock.now += 5
+    assert not adapter.withholds("a")
+    await adapter.put("a", 5)
+    assert await adapter.lookup("a") == 5
+
+
+@pytest.mark.asyncio
+async def test_withholding_again_prolongs_and_never_shortens() -> None:
+    clock = Clock()
+    adapter = QueryCacheAdapter(PlainCache(), clock=clock)
+    await adapter.withhold("a", 2 * TTL)
+    await adapter.withhold("a", TTL)
+    clock.now += 5
+    assert adapter.withholds("a")
+    await adapter.withhold("a", TTL)
+    clock.now += 4.9
+    assert adapter.withholds("a")
+
+
+@pytest.mark.asyncio
+async def test_what_was_withheld_is_not_remembered_for_ever() -> None:
+    clock = Clock()
+    adapter = QueryCacheAdapter(PlainCache(), clock=clock)
+    for number in range(1000):
+        await adapter.withhold(str(number), TTL)
+        clock.now += 1
+    assert len(adapter._withheld) <= 6
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_cannot_be_evicted_is_withheld_all_the_same() -> None:
+    plain = PlainCache()
+    adapter = QueryCacheAdapter(plain)
+    await adapter.put("a", 1)
+    with patch.object(plain, "evict", side_effect=ConnectionError), pytest.raises(ConnectionError):
+        await adapter.withhold("a", TTL)
+    assert await adapter.lookup("a") is MISSING
+
+
+def test_a_cache_that_wants_to_know_the_types_is_told() -> None:
+    class Typed(PlainCache):
+        def __init__(self) -> None:
+            super().__init__()
+            self.types: list[type] = []
+
+        def accept_types(self, types: Iterable[type]) -> None:
+            self.types += types
+
+    typed = Typed()
+    QueryCacheAdapter(typed).accept_types([int, str])
+    assert typed.types == [int, str]
+    QueryCacheAdapter(PlainCache()).accept_types([int])
+    QueryCacheAdapter().accept_types([int])

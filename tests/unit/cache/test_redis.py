@@ -128,3 +128,15 @@ async def test_a_server_that_is_away_is_a_dependency_that_is_away_until_it_is_ba
     redis_server.start()
     await cache.put("k", 2)
     assert await cache.get("k") == 2
+
+
+@pytest.mark.asyncio
+async def test_classes_named_later_are_revived(redis_server: Server) -> None:
+    cache = RedisCacheAdapter.from_url(redis_server.url)
+    kept = [View("1", Decimal("9.90"))]
+    with pytest.raises(TypeError, match="View is not among the types"):
+        await cache.put("k", kept)
+    QueryCacheAdapter(cache).accept_types([View])
+    await cache.put("k", kept)
+    assert await cache.get("k") == kept
+    await cache.close()

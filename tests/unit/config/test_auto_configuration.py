@@ -23,7 +23,7 @@ from cqrs.config.properties import (
 )
 from cqrs.container import Container, service
 from cqrs.decorators import command_handler, query_handler
-from cqrs.event.eda import EventPublisher, InProcessEventPublisher
+from cqrs.event.eda import EventEnvelope, EventPublisher, InProcessEventPublisher
 from cqrs.event.emission import emit
 from cqrs.event.publisher import CommandEventPublisher, EdaCommandEventPublisher, NoOpEventPublisher
 from cqrs.exceptions import ConfigurationException
@@ -231,3 +231,13 @@ async def test_switched_off_only_the_properties_are_left() -> None:
 
     with pytest.raises(ConfigurationException, match=r"Sender\(bus: CommandBus\): nothing provides CommandBus"):
         container(CqrsProperties(enabled=False), services=[Sender])
+
+
+@pytest.mark.asyncio
+async def test_with_a_cache_alone_the_bridge_is_there_for_whoever_brings_events() -> None:
+    made = container(instances={CacheAdapter: MemoryCacheAdapter()})
+    bridge, cache = await made.get(EdaCacheInvalidationBridge), await made.get(QueryCacheAdapter)
+    bridge.register("order.updated", "order:{order_id}")
+    await cache.put("order:1", "old")
+    await bridge.on_envelope(EventEnvelope("order.updated", {"order_id": 1}))
+    assert await cache.lookup("order:1") is MISSING

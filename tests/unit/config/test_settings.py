@@ -214,3 +214,20 @@ def test_a_group_given_as_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CQRS__COMMAND__TIMEOUT", "30")
     (problem,) = problems()
     assert problem.startswith("CQRS__COMMAND (environment): Input should be a valid dictionary")
+
+
+def test_a_cache_is_named_by_a_url_whose_password_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServiceSettings().cache_url is None
+    monkeypatch.setenv("CACHE_URL", "redis://:hunter2@h:6379/1")
+    settings = ServiceSettings()
+    assert settings.cache_url == SecretStr("redis://:hunter2@h:6379/1")
+    assert "hunter2" not in repr(settings)
+    monkeypatch.setenv("CACHE_URL", "redis://:hunter2@h:6379/one")
+    assert problems() == ("CACHE_URL (environment): a Redis database is a number, as in redis://host:6379/0",)
+    assert "CACHE_URI (environment): there is no such setting; did you mean CACHE_URL?" in _with("CACHE_URI")
+
+
+def _with(name: str) -> tuple[str, ...]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(name, "x")
+        return problems()

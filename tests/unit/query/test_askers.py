@@ -176,3 +176,20 @@ async def test_a_generation_that_cannot_be_kept_keeps_nothing() -> None:
     bus = bus_of(handler, Store("put"))
     context = DefaultExecutionContext(user_id="a")
     assert [await bus.query_with_context(Named(1), context) for _ in range(2)] == ["None/a 1", "None/a 2"]
+
+
+@pytest.mark.asyncio
+async def test_while_the_key_is_withheld_no_asker_is_answered_from_the_cache_and_nothing_is_written() -> None:
+    handler, store, asker = Aware(), Store(), DefaultExecutionContext(user_id="a", tenant_id="t")
+    clock = [0.0]
+    registry = HandlerRegistry()
+    registry.register_query_handler(handler)
+    cache = QueryCacheAdapter(store, clock=lambda: clock[0])
+    bus = DefaultQueryBus(registry, cache_adapter=cache)
+    assert await bus.query_with_context(Named(1), asker) == "t/a 1"
+    await cache.withhold("order:1", timedelta(seconds=5))
+    before = dict(store.kept)
+    assert [await bus.query_with_context(Named(1), asker) for _ in range(2)] == ["t/a 2", "t/a 3"]
+    assert store.kept == before
+    clock[0] = 5.0
+    assert [await bus.query_with_context(Named(1), asker) for _ in range(2)] == ["t/a 4"] * 2

@@ -319,3 +319,11 @@ async def test_a_commands_metadata_is_not_part_of_it() -> None:
     encoded = await JsonEncoder().encode(command, "t")
 
     assert json.loads(encoded.value) == {"order_id": "o-1", "lines": [], "note": None}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("declared", ["shop.Nobody", None])
+async def test_a_value_can_be_read_without_a_class_and_without_its_envelope(declared: str | None) -> None:
+    body = {"order_id": "o-1", "total": 1}
+    sent = body if declared else {"type": "shop.Nobody", "data": body}
+    assert (await JsonDecoder().parse(record(sent), declared)).plain() == body
