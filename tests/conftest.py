@@ -1,10 +1,12 @@
 """What holds for every test: no deadlines of Hypothesis's own, and no missing server behind a green run."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
+
+from cqrs.tracing.correlation import CorrelationContext
 
 SERVERS = ("kafka", "postgres", "redis")
 _NOT_RUN = "not run for want of"
@@ -12,6 +14,13 @@ _NOT_RUN = "not run for want of"
 # A loaded machine is slow now and then; a slow example is no bug. CI repeats itself, developers explore.
 settings.register_profile("project", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def no_correlation_is_left() -> Iterator[None]:
+    """Let no test inherit the ids that another one set outside of any task."""
+    yield
+    CorrelationContext.clear()
 
 
 @pytest.hookimpl(wrapper=True)

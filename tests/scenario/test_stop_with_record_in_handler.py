@@ -38,6 +38,7 @@ async def running(broker: EmbeddedBroker, state: Path) -> AsyncIterator[asyncio.
         "STATE_PATH": str(state),
         "MANAGEMENT_PORT": "0",
         "LOG_LEVEL": "WARNING",
+        "SHUTDOWN_TIMEOUT_SECONDS": "5",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "run", env=environment, stdout=asyncio.subprocess.DEVNULL
