@@ -149,8 +149,10 @@ async def test_a_withheld_key_is_forgotten_and_neither_kept_nor_returned_until_i
     assert (adapter.withholds("a"), adapter.withholds("b")) == (True, False)
     assert await adapter.lookup("b") == 2
     assert await adapter.withhold("a", TTL)
+    await adapter.put("a", 3)
     clock.now += 5
     assert not adapter.withholds("a")
+    assert await adapter.lookup("a") is MISSING
     await adapter.put("a", 5)
     assert await adapter.lookup("a") == 5
 
