@@ -23,7 +23,7 @@ def test_a_missing_server_is_a_failure_only_in_ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: str
 ) -> None:
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = postgres", "utf-8")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nmarkers = postgres\npythonpath = {ROOT}", "utf-8")
     (tmp_path / "test_inner.py").write_text(INNER, "utf-8")
     monkeypatch.setenv("CI", ci)
 
