@@ -1,8 +1,8 @@
 """Mark handler classes, and say how their bus is to run them."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TypeVar, overload
 
@@ -233,6 +233,16 @@ def _marking(cls: type[H] | None, options: HandlerOptions) -> type[H] | Callable
             kind = options.kind.value if options.kind else ""
             raise ConfigurationException([f"@{kind}_handler on {name}: {each}." for each in found])
         setattr(target, _OPTIONS, options)
+        for name, value in _announced(options):
+            setattr(target, f"__pyfly_{name}__", value)
         return target
 
     return mark if cls is None else mark(cls)
+
+
+def _announced(options: HandlerOptions) -> Iterator[tuple[str, object]]:
+    """Yield what also stands on the class by name, beside the guide's own marks, for programs that look at classes."""
+    yield "handler_type", options.kind.value if options.kind else None
+    for option in fields(options):
+        if option.name != "kind" and (options.kind is HandlerKind.QUERY or not option.name.startswith("cache")):
+            yield option.name, getattr(options, option.name)

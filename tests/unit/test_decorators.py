@@ -149,3 +149,31 @@ def test_decorators_stack_in_any_order(order: tuple[int, ...]) -> None:
     assert handler_options(Creates).retries == 1
     assert event_route(Creates).destination == "orders.events"
     assert is_service(Creates)
+
+
+def test_the_options_also_stand_on_the_class_by_name() -> None:
+    @command_handler(timeout=30, retries=2, tags=("a",))
+    class Commands:
+        pass
+
+    @query_handler(cacheable=True, cache_ttl=5)
+    class Queries:
+        pass
+
+    marks = {name: value for name, value in vars(Commands).items() if name.startswith("__pyfly_")}
+    assert marks == {
+        "__pyfly_handler_type__": "command",
+        "__pyfly_timeout__": 30,
+        "__pyfly_retries__": 2,
+        "__pyfly_backoff_ms__": 1000,
+        "__pyfly_metrics__": True,
+        "__pyfly_tracing__": True,
+        "__pyfly_validation__": True,
+        "__pyfly_priority__": 0,
+        "__pyfly_tags__": ("a",),
+        "__pyfly_description__": "",
+    }
+    assert vars(Queries)["__pyfly_handler_type__"] == "query"
+    assert vars(Queries)["__pyfly_cacheable__"] is True
+    assert vars(Queries)["__pyfly_cache_ttl__"] == 5
+    assert vars(Queries)["__pyfly_cache_key_prefix__"] is None
