@@ -52,7 +52,7 @@ from cqrs.query.staleness import rule_problems
 from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
 from cqrs.signals import told_by_signals
-from cqrs.sql.engine import create_engine
+from cqrs.sql.engine import EngineOptions, create_engine
 from cqrs.sql.schema import Tables, create_tables
 from cqrs.sql.unit_of_work import SqlUnitOfWork
 from cqrs.telemetry.logs import configure_logging
@@ -257,7 +257,7 @@ class Service:
             return None
         given = self.settings.database_url
         url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{self.settings.state_path / 'service.db'}"
-        engine = create_engine(url)
+        engine = create_engine(url, _engine_options(self.settings))
         closing.push_async_callback(engine.dispose)
         await create_tables(engine, self._parts.tables)
         return SqlUnitOfWork(engine)
@@ -377,3 +377,14 @@ class Service:
         await server.start()
         closing.push_async_callback(server.stop)
         return server.url
+
+
+def _engine_options(settings: ServiceSettings) -> EngineOptions:
+    return EngineOptions(
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_max_overflow,
+        pool_timeout=settings.database_pool_timeout_seconds,
+        connect_timeout=settings.database_connect_timeout_seconds,
+        statement_timeout=settings.database_statement_timeout_seconds,
+        busy_timeout=settings.database_busy_timeout_seconds,
+    )

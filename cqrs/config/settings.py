@@ -137,6 +137,23 @@ class ServiceSettings(BaseSettings):
         "may not be committed yet",
     )
 
+    database_pool_size: PositiveInt = Field(default=10, description="Database connections kept open")
+    database_max_overflow: int = Field(
+        default=10, ge=0, description="Database connections opened beyond those under load"
+    )
+    database_pool_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds to wait for a free database connection"
+    )
+    database_connect_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="Seconds PostgreSQL may take to accept a connection"
+    )
+    database_statement_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="Seconds PostgreSQL may take to answer one statement"
+    )
+    database_busy_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="Seconds to wait for another process to release SQLite's write lock"
+    )
+
     management_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address that serves metrics and probes; 0.0.0.0 serves all"
     )
