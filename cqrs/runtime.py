@@ -172,9 +172,9 @@ class Service:
             told = asyncio.create_task(self._told_to_stop.wait())
             await asyncio.wait({self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
-        if self._consuming.done():
-            self._consuming.result()
-        await self.stop()
+            if self._consuming.done():
+                self._consuming.result()
+            await self.stop()  # a second signal changes nothing: it is heard until everything is closed
 
     async def stop(self) -> None:
         """Finish the record in hand, commit, leave, and close everything; harmless when called again."""

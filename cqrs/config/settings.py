@@ -111,7 +111,7 @@ class ServiceSettings(BaseSettings):
         default=30_000, description="Milliseconds between later runs of a held record at most"
     )
     shutdown_timeout_seconds: float = Field(
-        default=25.0, gt=0, description="Seconds that finishing work in hand may take after SIGTERM"
+        default=35.0, gt=0, description="Seconds that finishing work in hand may take after SIGTERM"
     )
 
     schema_registry_url: str | None = Field(

@@ -6,19 +6,17 @@ Source: `DeadLetterPublishingRecoverer` and `KafkaHeaders` of spring-kafka 3.
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cqrs.exceptions import UnpublishableEventException, is_retryable
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+from cqrs.messaging.envelope import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
 from cqrs.messaging.message import Headers, Message, OutgoingMessage
 from cqrs.messaging.ports import Producer
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "kafka_dlt-"
-ORIGINAL_TOPIC = "kafka_dlt-original-topic"
-ORIGINAL_PARTITION = "kafka_dlt-original-partition"
-ORIGINAL_OFFSET = "kafka_dlt-original-offset"
 ORIGINAL_TIMESTAMP = "kafka_dlt-original-timestamp"
 ORIGINAL_TIMESTAMP_TYPE = "kafka_dlt-original-timestamp-type"
 ORIGINAL_CONSUMER_GROUP = "kafka_dlt-original-consumer-group"
@@ -26,10 +24,14 @@ EXCEPTION_FQCN = "kafka_dlt-exception-fqcn"
 EXCEPTION_CAUSE_FQCN = "kafka_dlt-exception-cause-fqcn"
 EXCEPTION_MESSAGE = "kafka_dlt-exception-message"
 EXCEPTION_STACKTRACE = "kafka_dlt-exception-stacktrace"
+OMITTED_VALUE = "cqrs-dead-letter-omitted-bytes"
+"""On a dead letter that is a reference: how many bytes the value had that the topic could not hold."""
 
 _TIMESTAMP_TYPES = {0: b"CreateTime", 1: b"LogAppendTime"}
 _STACKTRACE_BYTES = 8 * 1024
 _MESSAGE_BYTES = 2 * 1024
+_SHORT_MESSAGE_BYTES = 200
+_LONGEST_KEY_BYTES = 64 * 1024
 
 
 class DeadLetters:
@@ -53,32 +55,40 @@ class DeadLetters:
     async def put(self, message: Message, error: BaseException) -> None:
         """Store `message` with its cause, key and value untouched, in the partition of the same number.
 
-        A record so large that the cause does not fit beside it is stored with a shorter cause.
+        A record beside which the cause does not fit is stored with a shorter cause. One that the dead letter topic
+        cannot hold at all is stored as a reference: without its value and its own headers, with the place where it
+        still lies, for as long as its topic keeps it.
 
         Raises:
             DependencyUnavailableException: the broker did not acknowledge it.
-            UnpublishableEventException: the broker refuses it, even with the shortest cause.
+            UnpublishableEventException: the broker refuses even the reference: there is no such topic, for example.
         """
+        *larger, smallest = self._letters(message, error)
+        for letter in larger:
+            try:
+                await self._producer.send(letter)
+            except UnpublishableEventException as refusal:
+                logger.warning("a dead letter of %s is refused, a smaller one is tried: %s", message.place, refusal)
+            else:
+                return
+        await self._producer.send(smallest)
+        logger.error("the dead letter topic cannot hold %s: it holds a reference, read the record there", message.place)
+
+    def _letters(self, message: Message, error: BaseException) -> Iterator[OutgoingMessage]:
+        """Yield what may be stored, the most telling first."""
         described = describe(error)
         origin = self._origin(message)
-        try:
-            await self._send(message, origin | described)
-        except UnpublishableEventException as refusal:
-            logger.warning("dead letter of %s did not fit, sent without its stack trace: %s", message.place, refusal)
-            shorter = {name: described[name] for name in described if name != EXCEPTION_STACKTRACE}
-            shorter[EXCEPTION_MESSAGE] = shorter[EXCEPTION_MESSAGE][:200]
-            await self._send(message, origin | shorter)
+        shorter = {name: described[name] for name in described if name != EXCEPTION_STACKTRACE}
+        shorter[EXCEPTION_MESSAGE] = shorter[EXCEPTION_MESSAGE][:_SHORT_MESSAGE_BYTES]
+        for added in (origin | described, origin | shorter):
+            yield self._letter(message, message.key, message.value, _replaced(message.headers, added))
+        size = len(message.value or b"")
+        reference = origin | shorter | {OMITTED_VALUE: str(size).encode()}
+        key = message.key if len(message.key or b"") <= _LONGEST_KEY_BYTES else None
+        yield self._letter(message, key, None, tuple(reference.items()))
 
-    async def _send(self, message: Message, added: Mapping[str, bytes]) -> None:
-        await self._producer.send(
-            OutgoingMessage(
-                topic=self.topic_of(message.topic),
-                key=message.key,
-                value=message.value,
-                headers=_replaced(message.headers, added),
-                partition=message.partition,
-            )
-        )
+    def _letter(self, message: Message, key: bytes | None, value: bytes | None, headers: Headers) -> OutgoingMessage:
+        return OutgoingMessage(self.topic_of(message.topic), key, value, headers, message.partition)
 
     def _origin(self, message: Message) -> dict[str, bytes]:
         """Return where the record failed first: what an earlier failure wrote stays."""

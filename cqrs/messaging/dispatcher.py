@@ -124,7 +124,11 @@ class Dispatcher:
     def _type_name(self, message: Message, envelope: Envelope, from_value: str | None) -> str:
         name = envelope.type or from_value or self._topic_types.get(message.topic)
         if name is None:
-            unread = " (the ce_type header was there, but is not UTF-8)" if "ce_type" in envelope.ignored else ""
+            unread = (
+                " (the ce_type header is there, but it is null, empty or not UTF-8)"
+                if "ce_type" in envelope.ignored
+                else ""
+            )
             raise UnknownMessageTypeException(
                 f"nothing says which command this is{unread}; send the header ce_type, "
                 'or the value {"type": "<name>", "data": {...}}'

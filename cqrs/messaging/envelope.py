@@ -21,6 +21,11 @@ CAUSATION_ID = "ce_causationid"
 DATA_SCHEMA = "ce_dataschema"
 CONTENT_TYPE = "content-type"
 
+ORIGINAL_TOPIC = "kafka_dlt-original-topic"
+ORIGINAL_PARTITION = "kafka_dlt-original-partition"
+ORIGINAL_OFFSET = "kafka_dlt-original-offset"
+_ORIGIN = frozenset({ORIGINAL_TOPIC, ORIGINAL_PARTITION, ORIGINAL_OFFSET})
+
 _ALIASES = {
     "x-correlation-id": CORRELATION_ID,
     "correlation-id": CORRELATION_ID,
@@ -98,8 +103,20 @@ def read_envelope(message: Message) -> Envelope:
 
 
 def derived_id(message: Message) -> str:
-    """Return an id for a record that brings none: a uuid5 of its place, so that a redelivery repeats it."""
-    return str(uuid.uuid5(_DERIVED_IDS, message.place))
+    """Return an id for a record that brings none: a uuid5 of its place, so that a redelivery repeats it.
+
+    A redriven dead letter has the id of the record that it was.
+    """
+    return str(uuid.uuid5(_DERIVED_IDS, _first_place(message)))
+
+
+def _first_place(message: Message) -> str:
+    origin = {name: value for name, value in message.headers if name in _ORIGIN and value is not None}
+    if origin.keys() != _ORIGIN:
+        return message.place
+    topic = origin[ORIGINAL_TOPIC].decode(errors="replace")
+    partition = int.from_bytes(origin[ORIGINAL_PARTITION], "big", signed=True)
+    return Message(topic, partition, int.from_bytes(origin[ORIGINAL_OFFSET], "big", signed=True), None, None).place
 
 
 def write_headers(fields: dict[str, str | None]) -> Headers:
@@ -142,10 +159,10 @@ def _media_type(content_type: str | None) -> str | None:
 def _time(text: str | None, timestamp_ms: int) -> datetime:
     try:
         moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        moment = None
-    if moment is not None and moment.tzinfo is not None:
-        return moment.astimezone(UTC)
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # an offset may move the first and the last day of the calendar out of it
+        pass
     return _moment(timestamp_ms)
 
 

@@ -4,9 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cqrs.exceptions import DependencyUnavailableException, is_retryable
 from cqrs.messaging.backoff import Backoff
+from cqrs.messaging.dead_letters import message_of
 from cqrs.messaging.delivery import Delivery, DeliveryHandler
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, TopicPartition
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 """How long one poll waits, and so the longest time a stop goes unnoticed by an idle subscriber."""
+
+LAST_COMMIT_SECONDS = 2.0
+"""How long the commit of a loop may take that was cut off at the end of its budget."""
 
 
 class Subscriber:
@@ -52,6 +57,7 @@ class Subscriber:
         self._clock = clock
         self._progress = Progress()
         self._stopping = asyncio.Event()
+        self._interrupted = asyncio.Event()
         self._at_rest = asyncio.Event()
         self._at_rest.set()
         self._in_hand: TopicPartition | None = None
@@ -67,11 +73,12 @@ class Subscriber:
                     await self._consume_once()
                 await self._commit_at_last()
         finally:
-            await self._consumer.stop()
+            await self._leave()
 
     def stop(self) -> None:
         """Ask the loop to end behind the record in hand."""
         self._stopping.set()
+        self._interrupted.set()
 
     async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Begin a new epoch for `partitions`."""
@@ -82,6 +89,7 @@ class Subscriber:
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Wait for the record in hand if it is of `partitions`, commit their progress and forget them."""
         self._progress.fence(partitions)
+        self._interrupted.set()
         if self._in_hand in partitions:
             await self._rest()
         await self._commit(self._progress.uncommitted(partitions))
@@ -131,6 +139,7 @@ class Subscriber:
                 self._progress.finish(message, epoch)
                 self.waiting_for = None
                 return
+            await self._commit(self._progress.uncommitted())  # what came before must not wait with it
             await self._wait(attempt, error, f"{message.place} is held")
             if self._stopping.is_set():
                 return
@@ -150,14 +159,14 @@ class Subscriber:
 
     async def _wait(self, attempt: int, error: Exception, what: str) -> None:
         seconds = self._backoff.delay(attempt)
-        self.waiting_for = str(error)
+        self.waiting_for = message_of(error)
         unexpected = None if is_retryable(error) else error
-        logger.warning("%s for %.1f s: %s", what, seconds, error, exc_info=unexpected)
-        try:
+        logger.warning("%s for %.1f s: %s", what, seconds, self.waiting_for, exc_info=unexpected)
+        if not self._stopping.is_set():
+            self._interrupted.clear()
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+                await self._interrupted.wait()
 
     async def _rest(self) -> None:
         try:
@@ -187,6 +196,15 @@ class Subscriber:
             if self._progress.uncommitted():
                 await asyncio.sleep(self._backoff.delay(attempt))
                 attempt += 1
+
+    async def _leave(self) -> None:
+        """Commit once more what a cancelled loop has settled, and leave the group, whatever becomes of the commit."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_COMMIT_SECONDS):
+                    await self._commit(self._progress.uncommitted())
+        finally:
+            await self._consumer.stop()
 
 
 def _names(partitions: frozenset[TopicPartition]) -> str:

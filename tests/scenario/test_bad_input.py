@@ -157,6 +157,8 @@ HEADERS: dict[str, Headers] = {
     "a value that is not UTF-8": (("some", b"\xff\xfe"),),
     "repeated and null": (("some", None), ("some", b"1"), ("some", b"2")),
     "a correlation id that is not UTF-8": (("ce_correlationid", b"\xff"),),
+    "a time before the calendar": (("ce_time", b"0001-01-01T00:00:00+14:00"),),
+    "a time behind the calendar": (("ce_time", b"9999-12-31T23:59:59-14:00"),),
     "an empty name": (("", b"no name"),),
     "the same type twice": (CREATE, ("ce_source", None), ("ce_time", b"\xff")),
     "the same traceparent twice": (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),) * 2,

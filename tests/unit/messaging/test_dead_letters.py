@@ -158,6 +158,44 @@ async def test_a_letter_that_is_too_large_is_sent_with_a_shorter_cause() -> None
 
 
 @pytest.mark.asyncio
+async def test_a_record_that_the_topic_cannot_hold_leaves_a_reference_to_where_it_lies() -> None:
+    broker = MemoryBroker(TOPICS)
+    producer = MemoryProducer(broker)
+    producer.failures += [UnpublishableEventException("too large")] * 2
+
+    await DeadLetters(producer, "orders").put(record(("mine", b"x" * 900_000)), raised(ValueError("x")))
+
+    (letter,) = broker.messages("orders.commands-dlt")
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value, letter.partition) == (b"o-1", None, 2)
+    assert "mine" not in headers
+    assert headers["cqrs-dead-letter-omitted-bytes"] == b"5"
+    assert headers["kafka_dlt-original-offset"] == (258).to_bytes(8, "big")
+    assert headers["kafka_dlt-exception-fqcn"] == b"builtins.ValueError"
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_too_long_is_left_out_of_the_reference() -> None:
+    broker = MemoryBroker(TOPICS)
+    producer = MemoryProducer(broker)
+    producer.failures += [UnpublishableEventException("too large")] * 2
+    message = Message("orders.commands", 0, 1, b"k" * 1_500_000, b"v")
+
+    await DeadLetters(producer, "orders").put(message, raised(ValueError("x")))
+
+    (letter,) = broker.messages("orders.commands-dlt")
+    assert letter.key is None
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_topic_that_is_not_there_settles_nothing() -> None:
+    producer = MemoryProducer(MemoryBroker({"orders.commands": 3}))
+
+    with pytest.raises(UnpublishableEventException, match="create it"):
+        await DeadLetters(producer, "orders").put(record(), raised(ValueError("x")))
+
+
+@pytest.mark.asyncio
 async def test_a_handled_delivery_passes_untouched() -> None:
     async def handler(_: Delivery) -> Outcome:
         return HANDLED

@@ -94,7 +94,16 @@ def test_the_same_value_twice_is_no_conflict() -> None:
     assert read_envelope(message(("ce_type", b"a"), ("ce_type", b"a"))).conflict is None
 
 
-@pytest.mark.parametrize("text", [b"yesterday", b"2026-01-02T03:04:05", b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"yesterday",
+        b"2026-01-02T03:04:05",
+        b"\xff",
+        b"0001-01-01T00:00:00+14:00",
+        b"9999-12-31T23:59:59-14:00",
+    ],
+)
 def test_an_unreadable_time_falls_back_to_the_records_own(text: bytes) -> None:
     assert read_envelope(message(("ce_time", text))).time == datetime.fromtimestamp(1_700_000_000, UTC)
 
@@ -104,10 +113,19 @@ def test_no_timestamp_is_too_odd(timestamp: int) -> None:
     assert read_envelope(message(timestamp_ms=timestamp)).time.tzinfo is UTC
 
 
+edges = st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat().encode())
+offsets = st.builds(
+    lambda year, hours: f"{year:04}-{'01-01' if year == 1 else '12-31'}T23:00:00{hours:+03}:00".encode(),
+    st.sampled_from([1, 9999]),
+    st.integers(-23, 23),
+)
 names = st.one_of(st.sampled_from(["ce_id", "CE_TYPE", "ce_time", "content-type", "X-Correlation-ID"]), st.text())
 
 
-@given(st.lists(st.tuples(names, st.one_of(st.none(), st.binary(max_size=40)))), st.integers(-(2**63), 2**63 - 1))
+@given(
+    st.lists(st.tuples(names, st.one_of(st.none(), st.binary(max_size=40), edges, offsets))),
+    st.integers(-(2**63), 2**63 - 1),
+)
 def test_reading_never_fails(headers: list[tuple[str, bytes | None]], timestamp_ms: int) -> None:
     envelope = read_envelope(message(*headers, timestamp_ms=timestamp_ms))
 
@@ -119,3 +137,16 @@ def test_headers_without_a_value_are_left_out() -> None:
     written: Headers = write_headers({"ce_id": "m-1", "ce_subject": None})
 
     assert written == (("ce_id", b"m-1"),)
+
+
+def test_a_redriven_dead_letter_has_the_id_of_the_record_that_it_was() -> None:
+    first = message()
+    origin = (
+        ("kafka_dlt-original-topic", first.topic.encode()),
+        ("kafka_dlt-original-partition", first.partition.to_bytes(4, "big")),
+        ("kafka_dlt-original-offset", first.offset.to_bytes(8, "big")),
+    )
+    redriven = Message("orders.commands", 4, 999, b"o-1", b"{}", origin)
+
+    assert read_envelope(redriven).id == read_envelope(first).id
+    assert read_envelope(Message("orders.commands", 4, 999, b"o-1", b"{}", origin[:2])).id != read_envelope(first).id

@@ -1,7 +1,7 @@
 """A record is settled before its offset moves, whatever raises, is away, is revoked or is stopped."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -252,3 +252,89 @@ async def test_a_stop_before_the_broker_answers_ends_at_once() -> None:
     await asyncio.wait_for(task, 5)
 
     assert consumer.stopped
+
+
+@pytest.mark.asyncio
+async def test_what_was_settled_before_a_held_record_is_committed_while_it_is_held() -> None:
+    broker = MemoryBroker({"c": 1})
+    await fill(broker, b"1", b"2")
+    held = asyncio.Event()
+
+    class Watched(MemoryConsumer):
+        async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+            await super().commit(offsets)
+            held.set()
+
+    async def first_then_fail(delivery: Delivery) -> Outcome:
+        if delivery.message.value == b"2":
+            raise AWAY
+        return HANDLED
+
+    member = Subscriber(Watched(broker, ["c"]), first_then_fail, backoff=Backoff(3600, 3600), commit_seconds=3600.0)
+    async with running(member):
+        await asyncio.wait_for(held.wait(), 5)
+
+    assert broker.committed == {P0: 1}
+
+
+@pytest.mark.asyncio
+async def test_a_loop_that_is_cut_off_at_the_end_of_its_budget_commits_what_it_did() -> None:
+    broker = MemoryBroker({"c": 1})
+    await fill(broker, b"1", b"2")
+    consumer = MemoryConsumer(broker, ["c"])
+    hanging = asyncio.Event()
+
+    async def first_then_hang(delivery: Delivery) -> Outcome:
+        if delivery.message.value == b"2":
+            hanging.set()
+            await asyncio.Event().wait()
+        return HANDLED
+
+    member = Subscriber(consumer, first_then_hang, backoff=Backoff(0.001, 0.001), commit_seconds=3600.0)
+    task = asyncio.create_task(member.run())
+    await asyncio.wait_for(hanging.wait(), 5)
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert task.cancelled()
+    assert broker.committed == {P0: 1}
+    assert consumer.stopped
+
+
+@pytest.mark.asyncio
+async def test_a_revocation_ends_the_wait_of_a_record_that_is_held() -> None:
+    broker, recorder = MemoryBroker({"c": 2}), Recorder()
+    await fill(broker, b"held")
+    failed = asyncio.Event()
+
+    async def fail_the_first(delivery: Delivery) -> Outcome:
+        if delivery.message.value == b"held":
+            failed.set()
+            raise AWAY
+        return await recorder(delivery)
+
+    consumer = MemoryConsumer(broker, ["c"])
+    member = Subscriber(consumer, fail_the_first, backoff=Backoff(3600, 3600), commit_seconds=0.0)
+    async with running(member):
+        await failed.wait()
+        assert member.waiting_for is not None
+        await consumer.reassign(frozenset({P1}))
+        await fill(broker, b"next", partition=1)
+        await asyncio.wait_for(recorder.until(1), 5)
+
+    assert recorder.seen == [b"next"]
+
+
+@pytest.mark.asyncio
+async def test_an_error_whose_text_cannot_be_made_holds_the_record_like_any_other() -> None:
+    class Broken(DependencyUnavailableException):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    broker, recorder = MemoryBroker({"c": 1}), Recorder()
+    recorder.failures = [Broken("database", "away")]
+    await fill(broker, b"1")
+    async with running(subscriber(MemoryConsumer(broker, ["c"]), recorder)):
+        await recorder.until(1)
+
+    assert recorder.attempts == [0, 1]
