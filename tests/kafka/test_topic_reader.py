@@ -1,4 +1,4 @@
-"""The reader beside all groups, on a real Apache Kafka: partitions that are added, records that are deleted, restarts."""
+"""The reader beside all groups, on a real Apache Kafka: added partitions, deleted records, restarts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
