@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,3 +150,40 @@ async def test_a_member_that_joins_and_one_that_leaves_lose_and_repeat_nothing(
     counts = Counter(dict(each.message.headers)["ce_id"] for each in found)
     assert set(counts.values()) == {1}, "who leaves in order commits what it did: nothing is repeated"
     assert set(map(str, versions(found).values())) == {"[1, 2]"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "compression"),
+    [
+        ("as large as the broker takes", os.urandom(1_048_576 - 600), "none"),
+        ("large and compressed", b" " * 3_000_000, "zstd"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_record_that_leaves_no_room_for_its_cause_is_settled_and_blocks_nobody(
+    settings: Callable[..., OrderSettings],
+    commands: str,
+    kafka_bootstrap: str,
+    name: str,
+    value: bytes,
+    compression: str,
+) -> None:
+    options = {
+        "bootstrap.servers": kafka_bootstrap,
+        "message.max.bytes": 16_000_000,
+        "compression.type": compression,
+    }
+    producer = Producer(options)
+    producer.produce(commands, value, key=name, headers=[("ce_type", b"orders.CreateOrder")])
+    assert producer.flush(SECONDS) == 0
+    async with order_service(settings()) as service:
+        with OutsideClient(kafka_bootstrap, service.registry_url) as client:
+            await asyncio.to_thread(send_orders, kafka_bootstrap, commands, name, 1)
+            await events(client, name, 2)
+            letters = await asyncio.to_thread(client.read, [f"{commands}-dlt"])
+
+    (letter,) = [each.message for each in letters]
+    headers = dict(letter.headers)
+    assert letter.key == name.encode()
+    assert headers["kafka_dlt-exception-fqcn"] == b"cqrs.exceptions.UndecodableMessageException"
+    assert letter.value == value or headers["cqrs-dead-letter-omitted-bytes"] == str(len(value)).encode()
