@@ -14,11 +14,11 @@ from cqrs.cli.places import Place
 from cqrs.cli.refusal import header_texts, refusal_of
 from cqrs.cli.text import clock, hex_dump, one_line, pretty_json, printable, readable, simple_name
 from cqrs.exceptions import UndecodableMessageException
-from cqrs.messaging import dead_letters
+from cqrs.messaging import dead_letter_headers
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 
-_SHOWN_APART = frozenset({dead_letters.EXCEPTION_MESSAGE, dead_letters.EXCEPTION_STACKTRACE})
+_SHOWN_APART = frozenset({dead_letter_headers.EXCEPTION_MESSAGE, dead_letter_headers.EXCEPTION_STACKTRACE})
 _JSON_LIMIT = 100_000
 
 

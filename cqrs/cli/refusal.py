@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cqrs.cli.text import clock, printable, readable
 from cqrs.exceptions import CommandProcessingException
-from cqrs.messaging import dead_letters as names
+from cqrs.messaging import dead_letter_headers as names
 from cqrs.messaging.message import Message
 
 _WRAPPING = f"{CommandProcessingException.__module__}.{CommandProcessingException.__qualname__}"

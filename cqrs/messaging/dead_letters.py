@@ -9,23 +9,25 @@ import traceback
 from collections.abc import Iterator, Mapping
 
 from cqrs.exceptions import UnpublishableEventException, is_retryable
+from cqrs.messaging.dead_letter_headers import (
+    EXCEPTION_CAUSE_FQCN,
+    EXCEPTION_FQCN,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+    OMITTED_VALUE,
+    ORIGINAL_CONSUMER_GROUP,
+    ORIGINAL_OFFSET,
+    ORIGINAL_PARTITION,
+    ORIGINAL_TIMESTAMP,
+    ORIGINAL_TIMESTAMP_TYPE,
+    ORIGINAL_TOPIC,
+    PREFIX,
+)
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
-from cqrs.messaging.envelope import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
 from cqrs.messaging.message import Headers, Message, OutgoingMessage
 from cqrs.messaging.ports import Producer
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "kafka_dlt-"
-ORIGINAL_TIMESTAMP = "kafka_dlt-original-timestamp"
-ORIGINAL_TIMESTAMP_TYPE = "kafka_dlt-original-timestamp-type"
-ORIGINAL_CONSUMER_GROUP = "kafka_dlt-original-consumer-group"
-EXCEPTION_FQCN = "kafka_dlt-exception-fqcn"
-EXCEPTION_CAUSE_FQCN = "kafka_dlt-exception-cause-fqcn"
-EXCEPTION_MESSAGE = "kafka_dlt-exception-message"
-EXCEPTION_STACKTRACE = "kafka_dlt-exception-stacktrace"
-OMITTED_VALUE = "cqrs-dead-letter-omitted-bytes"
-"""On a dead letter that is a reference: how many bytes the value had that the topic could not hold."""
 
 _TIMESTAMP_TYPES = {0: b"CreateTime", 1: b"LogAppendTime"}
 _STACKTRACE_BYTES = 8 * 1024

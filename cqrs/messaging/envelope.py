@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
 from cqrs.messaging.message import Headers, Message
 
 ID = "ce_id"
@@ -20,10 +21,6 @@ CORRELATION_ID = "ce_correlationid"
 CAUSATION_ID = "ce_causationid"
 DATA_SCHEMA = "ce_dataschema"
 CONTENT_TYPE = "content-type"
-
-ORIGINAL_TOPIC = "kafka_dlt-original-topic"
-ORIGINAL_PARTITION = "kafka_dlt-original-partition"
-ORIGINAL_OFFSET = "kafka_dlt-original-offset"
 _ORIGIN = frozenset({ORIGINAL_TOPIC, ORIGINAL_PARTITION, ORIGINAL_OFFSET})
 
 _ALIASES = {

@@ -1,5 +1,6 @@
 """Where each handler's events go, and what would keep them from getting there: checked before the first message."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def _key_problems(routes: Sequence[Route], event_types: Sequence[type]) -> Itera
 
 
 def _fields(event_type: type) -> set[str]:
-    return {name for each in event_type.__mro__ for name in (*vars(each).get("__annotations__", {}), *vars(each))}
+    return {name for each in event_type.__mro__ for name in (*inspect.get_annotations(each), *vars(each))}
 
 
 def event_types_of(candidates: Iterable[type]) -> tuple[type, ...]:

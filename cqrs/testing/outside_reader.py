@@ -13,7 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consume
 from confluent_kafka import Message as KafkaMessage
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
-from cqrs.messaging.envelope import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC, read_envelope
+from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
+from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, broker_failures

@@ -1,7 +1,7 @@
 """Dead letters as the service writes them, for tests of what shows them."""
 
 from cqrs.exceptions import CommandProcessingException
-from cqrs.messaging import dead_letters
+from cqrs.messaging import dead_letter_headers
 from cqrs.messaging.dead_letters import DeadLetters
 from cqrs.messaging.message import Message
 from cqrs.testing.memory import MemoryBroker, MemoryProducer
@@ -18,7 +18,7 @@ async def dead_letter_of(source: Message = SOURCE, error: Exception | None = Non
     broker = MemoryBroker({"cmd-dlt": 2})
     await DeadLetters(MemoryProducer(broker), "group").put(source, error or wrapped("sold out"))
     (letter,) = broker.messages("cmd-dlt")
-    assert dict(letter.headers)[dead_letters.ORIGINAL_TOPIC] == b"cmd"
+    assert dict(letter.headers)[dead_letter_headers.ORIGINAL_TOPIC] == b"cmd"
     return letter
 
 

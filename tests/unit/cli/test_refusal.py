@@ -2,7 +2,7 @@ import pytest
 
 from cqrs.cli.refusal import header_texts, refusal_of
 from cqrs.exceptions import UndecodableMessageException
-from cqrs.messaging import dead_letters as names
+from cqrs.messaging import dead_letter_headers as names
 from cqrs.messaging.message import Message
 from tests.unit.cli.letters import StockException, dead_letter_of
 

@@ -11,7 +11,7 @@ from cqrs.cli.program import ServiceProgram
 from cqrs.cli.send import Order, read_data, read_headers, send_command
 from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException
-from cqrs.messaging import dead_letters
+from cqrs.messaging import dead_letter_headers
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from cqrs.testing.outside_client import OutsideClient, Received, UnsendableException
 from tests.unit.cli.programs import program
@@ -58,9 +58,9 @@ def answer_one(client: OutsideClient, received: Received) -> None:
         client.send_raw("evt", b'{"ok": true}', headers=(("ce_type", b"t.Done"), ("ce_causationid", own_id)))
         return
     why = (
-        (dead_letters.ORIGINAL_TOPIC, b"cmd"),
-        (dead_letters.EXCEPTION_FQCN, b"shop.NoReasonException"),
-        (dead_letters.EXCEPTION_MESSAGE, b"give a reason\nany will do"),
+        (dead_letter_headers.ORIGINAL_TOPIC, b"cmd"),
+        (dead_letter_headers.EXCEPTION_FQCN, b"shop.NoReasonException"),
+        (dead_letter_headers.EXCEPTION_MESSAGE, b"give a reason\nany will do"),
     )
     client.send_raw("cmd-dlt", message.value, headers=(*message.headers, *why))
 

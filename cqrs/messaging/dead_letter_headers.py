@@ -1,0 +1,22 @@
+"""Names of the headers on dead letters: Spring Kafka's, byte for byte, and one of our own.
+
+Source: `KafkaHeaders` of spring-kafka 3.
+"""
+
+from typing import Final
+
+PREFIX: Final = "kafka_dlt-"
+"""What every header of Spring's begins with."""
+
+ORIGINAL_TOPIC: Final = "kafka_dlt-original-topic"
+ORIGINAL_PARTITION: Final = "kafka_dlt-original-partition"
+ORIGINAL_OFFSET: Final = "kafka_dlt-original-offset"
+ORIGINAL_TIMESTAMP: Final = "kafka_dlt-original-timestamp"
+ORIGINAL_TIMESTAMP_TYPE: Final = "kafka_dlt-original-timestamp-type"
+ORIGINAL_CONSUMER_GROUP: Final = "kafka_dlt-original-consumer-group"
+EXCEPTION_FQCN: Final = "kafka_dlt-exception-fqcn"
+EXCEPTION_CAUSE_FQCN: Final = "kafka_dlt-exception-cause-fqcn"
+EXCEPTION_MESSAGE: Final = "kafka_dlt-exception-message"
+EXCEPTION_STACKTRACE: Final = "kafka_dlt-exception-stacktrace"
+OMITTED_VALUE: Final = "cqrs-dead-letter-omitted-bytes"
+"""On a dead letter that is a reference: how many bytes the value had that the topic could not hold."""
