@@ -3,24 +3,25 @@
 aiokafka unpacks fetched bytes inside `getmany()`. When one record cannot be unpacked (a header's name that is not
 UTF-8, a damaged batch) that call raises, for ever, and what it had taken from other partitions meanwhile is lost to
 the caller. Here the batch in question is read again by `cqrs.kafka.batches`; what even that cannot read comes out as
-one record that holds the batch's bytes. Only the two places where aiokafka builds these objects see other classes than
+one record that holds the batch's bytes. Only the places where aiokafka builds these objects see other classes than
 its own; nothing is changed for other users of aiokafka in the process.
 """
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import partial
-from types import FunctionType, MethodType
-from typing import TypeAlias, TypeVar, cast
+from types import MethodType
+from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from cqrs.exceptions import ConfigurationException
 from cqrs.kafka import batches
+from cqrs.kafka.patience import PatientClient
+from cqrs.kafka.rebinding import rebound
 
 _log = logging.getLogger(__name__)
 
@@ -32,39 +33,15 @@ _DAMAGED_FETCHES = 3
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Records: TypeAlias = Generator[Record, None, None]
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def rebound(function: F, **names: object) -> F:
-    """Return a copy of `function` that finds other objects under some of its global names.
-
-    Raises:
-        ConfigurationException: it does not use one of the names: another version of its library.
-    """
-    original = cast(FunctionType, function)
-    unused = sorted(set(names) - set(original.__code__.co_names))
-    if unused:
-        raise ConfigurationException(
-            [
-                f"{original.__module__}.{original.__qualname__} does not use {', '.join(unused)}; "
-                "install a version of aiokafka within the range that pyproject.toml names."
-            ]
-        )
-    copy = FunctionType(
-        original.__code__,
-        {**original.__globals__, **names},
-        original.__name__,
-        original.__defaults__,
-        original.__closure__,
-    )
-    copy.__kwdefaults__ = original.__kwdefaults__
-    return cast(F, copy)
 
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """Be aiokafka's consumer, over a fetcher that no record can stop."""
 
     _fetcher: "_TolerantFetcher | None"
+
+    def __init__(self, *topics: str, **options: object) -> None:
+        rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=PatientClient)(self, *topics, **options)
 
     async def start(self) -> None:
         """Connect, join the group and wait for the first assignment."""

@@ -21,6 +21,7 @@ from aiokafka.structs import RecordMetadata
 from cqrs.exceptions import UnpublishableEventException
 from cqrs.kafka.batches import SingleRecordBatch
 from cqrs.kafka.failures import kafka_failures
+from cqrs.kafka.patience import PatientProducer
 from cqrs.kafka.producing import ProducerLine
 from cqrs.messaging.message import OutgoingMessage, Receipt
 
@@ -70,7 +71,7 @@ class KafkaProducer:
         self._stop_timeout = stop_timeout_seconds
         self._max_message_bytes = max_message_bytes
         new_client = partial(
-            AIOKafkaProducer,
+            PatientProducer,
             bootstrap_servers=bootstrap_servers,
             client_id=client_id,
             acks="all",

@@ -8,7 +8,8 @@ from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from cqrs.exceptions import ConfigurationException
-from cqrs.kafka.fetching import UNREADABLE_HEADER, _RecordSet, _TolerantRecords, rebound
+from cqrs.kafka.fetching import UNREADABLE_HEADER, _RecordSet, _TolerantRecords
+from cqrs.kafka.rebinding import rebound
 
 PLACE = TopicPartition("orders", 0)
 POISON = "\udcff\udcfe"
