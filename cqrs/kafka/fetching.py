@@ -9,7 +9,7 @@ its own; nothing is changed for other users of aiokafka in the process.
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from types import MethodType
 from typing import TypeAlias
@@ -41,7 +41,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
     _fetcher: "_TolerantFetcher | None"
 
     def __init__(self, *topics: str, **options: object) -> None:
-        rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=PatientClient)(self, *topics, **options)
+        build: Callable[..., None] = rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=PatientClient)
+        build(self, *topics, **options)
 
     async def start(self) -> None:
         """Connect, join the group and wait for the first assignment."""
