@@ -1,9 +1,10 @@
 """Start the order service, or talk to it: `python -m service` lists the commands."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cqrs.cli.app import command_line
+from cqrs.cli.early_stop import end_at_signals
 from cqrs.cli.program import ServiceProgram
 
 if TYPE_CHECKING:
@@ -44,4 +45,7 @@ PROGRAM = ServiceProgram(
 )
 
 if __name__ == "__main__":
+    end_at_signals(sys.argv[1:])  # before what takes a while to load
+    from cqrs.cli.app import command_line
+
     command_line(PROGRAM)()
