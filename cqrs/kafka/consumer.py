@@ -11,6 +11,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
+from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
@@ -32,6 +33,7 @@ _careful_client = partial(
 )
 _MARGIN_SECONDS = 0.05
 _LEAVE_SECONDS = 2.0
+_SHORTEST_SESSION_SECONDS = 1.0
 
 
 class KafkaConsumer:
@@ -49,13 +51,16 @@ class KafkaConsumer:
         fetch_max_wait_seconds: How long the broker may wait for a record to come; about 0.02 on the embedded broker,
             whose wait is not ended by one.
         max_partition_fetch_bytes: How much of one partition is asked for at once.
-        session_timeout_seconds: How long the group waits for a member that is not heard of.
+        session_timeout_seconds: How long the group waits for a member that is not heard of; a second or more.
         rebalance_timeout_seconds: How long the group waits for its members to finish their work and join again.
         start_timeout_seconds: How long joining the group may take.
         request_timeout_seconds: How long one request, and one commit, may take.
         stop_timeout_seconds: How long leaving the group may take.
         silence_seconds: How long fetches may go unanswered before `poll` calls the broker away.
         rejoin_seconds: How long they may go unanswered before the client is replaced, its addresses asked for anew.
+
+    Raises:
+        ConfigurationException: an address cannot be read, or the session is too short.
     """
 
     def __init__(
@@ -85,14 +90,14 @@ class KafkaConsumer:
         self._rejoin = rejoin_seconds
         self._new_client = partial(
             _careful_client,
-            bootstrap_servers=bootstrap_servers,
+            bootstrap_servers=checked_addresses(bootstrap_servers),
             client_id=client_id,
             group_id=group_id,
             max_poll_records=max_poll_records,
             fetch_max_wait_ms=_ms(fetch_max_wait_seconds),
             max_partition_fetch_bytes=max_partition_fetch_bytes,
             request_timeout_ms=_ms(request_timeout_seconds),
-            session_timeout_ms=_ms(session_timeout_seconds),
+            session_timeout_ms=_session_ms(session_timeout_seconds),
             heartbeat_interval_ms=_ms(session_timeout_seconds / 3),
             rebalance_timeout_ms=_ms(rebalance_timeout_seconds),
         )
@@ -238,6 +243,17 @@ class _Line:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _session_ms(seconds: float) -> int:
+    if seconds < _SHORTEST_SESSION_SECONDS:
+        raise ConfigurationException(
+            [
+                f"KAFKA_SESSION_TIMEOUT_MS: {seconds * 1000:g} ms are too short for heartbeats; "
+                f"write {_ms(_SHORTEST_SESSION_SECONDS)} or more (brokers ask for 6000 unless they are told otherwise)"
+            ]
+        )
+    return _ms(seconds)
 
 
 async def _poll(line: _Line, timeout_seconds: float) -> Sequence[Message]:

@@ -19,6 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import RecordMetadata
 
 from cqrs.exceptions import UnpublishableEventException
+from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.batches import SingleRecordBatch
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.patience import PatientProducer
@@ -53,6 +54,9 @@ class KafkaProducer:
         stop_timeout_seconds: How long `stop` waits for messages on their way.
         max_message_bytes: The largest message that is offered to the broker.
         compression: "gzip", "snappy", "lz4", "zstd" or None.
+
+    Raises:
+        ConfigurationException: an address cannot be read.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class KafkaProducer:
         max_message_bytes: int = 1_048_576,
         compression: str | None = None,
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._bootstrap_servers = checked_addresses(bootstrap_servers)
         self._send_timeout = send_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
         self._max_message_bytes = max_message_bytes

@@ -9,6 +9,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import DependencyUnavailableException
+from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
@@ -45,6 +46,9 @@ class KafkaTopicReader:
         request_timeout_seconds: How long one request may take.
         silence_seconds: How long fetches may go unanswered before `poll` calls the broker away.
         reconnect_seconds: How long they may go unanswered before the client is replaced, its addresses asked for anew.
+
+    Raises:
+        ConfigurationException: an address cannot be read.
     """
 
     def __init__(
@@ -64,7 +68,7 @@ class KafkaTopicReader:
         self._silence, self._reconnect = silence_seconds, reconnect_seconds
         self._new_client = partial(
             _groupless_client,
-            bootstrap_servers=bootstrap_servers,
+            bootstrap_servers=checked_addresses(bootstrap_servers),
             client_id=client_id,
             fetch_max_wait_ms=int(fetch_max_wait_seconds * 1000),
             request_timeout_ms=int(request_timeout_seconds * 1000),

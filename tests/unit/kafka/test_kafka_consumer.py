@@ -132,10 +132,10 @@ async def test_a_member_that_polls_nothing_for_longer_than_its_session_stays_one
     producers: MakeProducer, consumers: MakeConsumer
 ) -> None:
     listener = Listener()
-    consumer = consumers(session_timeout_seconds=0.5)
+    consumer = consumers(session_timeout_seconds=1.0)
     await consumer.start(listener)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(listener.revoked.wait(), 1.2)
+        await asyncio.wait_for(listener.revoked.wait(), 1.7)
     await consumer.commit(dict.fromkeys(ALL, 0))
     await send(producers(), b"1")
     assert [m.value for m in await read(consumer, 1)] == [b"1"]
@@ -334,3 +334,14 @@ async def test_a_cancelled_poll_loses_no_record(producers: MakeProducer, consume
                 continue
     await sending
     assert [m.offset for m in found] == list(range(100))
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.002, 0.999])
+def test_a_session_too_short_for_heartbeats_is_a_mistake_of_the_configuration(seconds: float) -> None:
+    with pytest.raises(ConfigurationException, match="KAFKA_SESSION_TIMEOUT_MS") as refused:
+        KafkaConsumer([TOPIC], "orders", bootstrap_servers="kafka:9092", session_timeout_seconds=seconds)
+    assert f"{seconds * 1000:g} ms are too short for heartbeats; write 1000 or more" in str(refused.value)
+
+
+def test_a_session_of_one_second_will_do() -> None:
+    KafkaConsumer([TOPIC], "orders", bootstrap_servers="kafka:9092", session_timeout_seconds=1.0)
