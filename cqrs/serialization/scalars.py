@@ -17,6 +17,7 @@ Reader = Callable[[object], object]
 MAX_EXPONENT = 6144
 """The largest power of ten that decimal128 (IEEE 754) has: past it a number of a few bytes stands for gigabytes."""
 
+_QUOTED = 20
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -59,14 +60,26 @@ def read_float(value: object) -> float:
 def read_decimal(value: object) -> Decimal:
     """Accept a decimal, an integer, or a string of digits, exactly; never a binary float."""
     if type(value) is str:
-        made = Decimal(value) if _DECIMAL.match(value) else None
+        made = _spelt_decimal(value)
+    elif type(value) is Decimal or type(value) is int:
+        made = Decimal(value)
     else:
-        made = Decimal(value) if type(value) is Decimal or type(value) is int else None
-    if made is None:
         raise misfit(f"must be a decimal number, or a string that holds one, not {_number_kind(value)}")
     if not made.is_finite() or abs(made.adjusted()) > MAX_EXPONENT:
-        raise misfit(f"must be a finite number between 1e-{MAX_EXPONENT} and 1e{MAX_EXPONENT}")
+        between = f"between 1e-{MAX_EXPONENT} and 1e{MAX_EXPONENT}"
+        raise misfit(f"must be a finite number {between}, not {_quoted(str(made))}")
     return made
+
+
+def _spelt_decimal(text: str) -> Decimal:
+    if not _DECIMAL.match(text):
+        raise misfit(f"must be a decimal number such as 12.50 in the digits 0 to 9, not {_quoted(text)}")
+    return Decimal(text)
+
+
+def _quoted(text: str) -> str:
+    """Return the beginning of `text` as a sentence can hold it: in quotes, in ASCII, short."""
+    return ascii(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}...")
 
 
 def read_datetime(value: object) -> datetime:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from cqrs.serialization.scalars import read_decimal
 from cqrs.serialization.structure import MisfitException, build, plain
 
 
@@ -267,6 +268,24 @@ def test_plain_forms(value: object, expected: object) -> None:
 )
 def test_points_round_trip(point: Point) -> None:
     assert build(Point, plain(point)) == point
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Infinity", "must be a decimal number such as 12.50 in the digits 0 to 9, not 'Infinity'"),
+        ("\u0663", "must be a decimal number such as 12.50 in the digits 0 to 9, not '\\u0663'"),
+        ("x" * 50, f"must be a decimal number such as 12.50 in the digits 0 to 9, not '{'x' * 20}...'"),
+        ("1E+9999", "must be a finite number between 1e-6144 and 1e6144, not '1E+9999'"),
+        (1.5, "must be a decimal number, or a string that holds one, not a fraction"),
+        (None, "must be a decimal number, or a string that holds one, not null"),
+    ],
+)
+def test_what_is_no_decimal_is_said_with_the_reason(value: object, said: str) -> None:
+    with pytest.raises(MisfitException) as refused:
+        read_decimal(value)
+
+    assert str(refused.value) == said
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False).filter(lambda value: abs(value.adjusted()) <= 6144))
