@@ -47,7 +47,7 @@ class AvroSchemas:
             if first != path:
                 problems.append(f"{path}: {schema.name} is already defined by {first}; keep one of them")
         if not found and not problems:
-            problems.append(f"{folder}: there is no .avsc file; the folder holds the messages' schemas")
+            problems.append(_nothing_in(folder))
         if problems:
             raise ConfigurationException(problems)
         return cls({name: schema for name, (_, schema) in found.items()})
@@ -97,6 +97,11 @@ class AvroSchemas:
             self._fitters[schema.name](value)
         except MisfitException as error:
             raise UndecodableMessageException(f"the value does not fit the schema {schema.name}: {error}") from None
+
+
+def _nothing_in(folder: Path) -> str:
+    lacking = "has no .avsc file" if folder.is_dir() else "is no folder"
+    return f"{folder} {lacking}; SCHEMAS_PATH names the folder of the messages' schemas"
 
 
 def _read(path: Path) -> AvroSchema:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _LONGEST_VALUE = 100
+# A default is made of a setting that is itself refused: nobody gave this one a wrong value.
+_CONSEQUENCE = "default_factory_not_called"
 
 
 def settings_problems(settings: type[BaseModel], refused: ValidationError, readings: Readings) -> list[str]:
@@ -19,6 +21,7 @@ def settings_problems(settings: type[BaseModel], refused: ValidationError, readi
     return [
         sentence
         for error in refused.errors(include_url=False)
+        if error["type"] != _CONSEQUENCE
         for sentence in (_unknown if error["type"] == "extra_forbidden" else _wrong)(settings, error, readings)
     ]
 

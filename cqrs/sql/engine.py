@@ -185,7 +185,9 @@ def _make_folder(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationException([f"DATABASE_URL: cannot make the folder of {file}: {error.strerror}."]) from error
+        named = "DATABASE_URL names it, or STATE_PATH when that is not set"
+        problem = f"cannot make the folder of SQLite's file {file}: {error.strerror}; {named}"
+        raise ConfigurationException([problem]) from error
 
 
 def _tune_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -114,5 +114,7 @@ def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_schemas_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationException, match=r"there is no \.avsc file"):
-        AvroSchemas.load(tmp_path / "absent")
+    with pytest.raises(ConfigurationException, match=r"nowhere is no folder; SCHEMAS_PATH names"):
+        AvroSchemas.load(tmp_path / "nowhere")
+    with pytest.raises(ConfigurationException, match=r"has no \.avsc file; SCHEMAS_PATH names"):
+        AvroSchemas.load(tmp_path)

@@ -199,6 +199,12 @@ def test_secrets_are_in_no_message_and_no_representation(monkeypatch: pytest.Mon
     assert "hunter2" not in problem
 
 
+def test_a_setting_that_is_made_of_a_wrong_one_is_not_told_as_wrong_too(directory: Path) -> None:
+    (directory / "service.yaml").write_text("kafka_group_id: [a]\n")
+    (problem,) = problems()
+    assert problem == "KAFKA_GROUP_ID (service.yaml): Input should be a valid string; it is ['a']"
+
+
 def test_the_backoff_must_be_in_order() -> None:
     (problem,) = problems(retry_backoff_min_ms=50_000)
     assert problem.startswith("RETRY_BACKOFF_MIN_MS (50000) is above RETRY_BACKOFF_MAX_MS (30000)")

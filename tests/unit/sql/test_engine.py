@@ -85,5 +85,5 @@ async def test_sqlite_is_durable_concurrent_and_checks_foreign_keys(tmp_path: Pa
 def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(ConfigurationException, match="cannot make the folder"):
+    with pytest.raises(ConfigurationException, match=r"cannot make the folder.*orders\.db.*STATE_PATH"):
         create_engine(f"sqlite+aiosqlite:///{tmp_path}/file/orders.db")
