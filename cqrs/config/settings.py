@@ -62,8 +62,17 @@ class ServiceSettings(BaseSettings):
         "DEAD_LETTER_",
         "RETRY_BACKOFF_",
         "CACHE_",
+        "COMMAND_TOPIC",
+        "TOPIC_",
+        "COMMIT_",
+        "MAX_MESSAGE_",
+        "SHUTDOWN_",
+        "SCHEMAS_",
+        "STATE_",
+        "MANAGEMENT_",
+        "LOG_",
     )
-    """Prefixes of environment variables under which an unknown name is a mistake."""
+    """Prefixes of environment variables under which an unknown name is a mistake; elsewhere a misspelt one is."""
 
     service_name: str = Field(
         default="service", min_length=1, description="The service's name in traces and logs; OTEL_SERVICE_NAME wins"

@@ -17,7 +17,14 @@ from cqrs.exceptions import ConfigurationException
 DOTENV = Path(".env")
 DEFAULT_FILE = Path("service.yaml")
 
+_NEAR = 0.8
+"""How alike an unknown name of a group and a setting's name are (difflib's ratio) when one is meant for the other."""
+
+_VERY_NEAR = 0.88
+"""The same outside the groups, where most variables belong to other programs."""
+
 # What Kubernetes and Docker put into every container for each service of the namespace, such as KAFKA_PORT.
+_LINKED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 
 
@@ -58,20 +65,22 @@ def read_sources(settings: type[BaseModel], groups: tuple[str, ...]) -> Readings
         settings: The class whose fields name the settings.
         groups: Prefixes of environment variables that belong to the service, such as `KAFKA_`. An unknown variable of
             a group is kept when it is nearly a known one or stands in `.env`, so that validation refuses it; any other
-            belongs to another program and is `foreign`.
+            belongs to another program and is `foreign`. Outside the groups an unknown variable is kept only when it
+            is a known one misspelt, and is left alone otherwise.
 
     Raises:
-        ConfigurationException: the YAML file is named but absent, or is not a YAML mapping.
+        ConfigurationException: the YAML file is named but absent, or is not a YAML mapping; or `.env` is not UTF-8.
     """
     dotenv = read_dotenv()
-    foreign = _foreign(settings, groups)
+    names = _Names(tuple(environment_names(settings)), frozenset(settings.model_fields), groups)
+    foreign = tuple(name for name, value in os.environ.items() if names.is_foreign(name, value))
     mine = {name: value for name, value in os.environ.items() if name not in foreign}
     path = os.environ.get("CONFIG_FILE") or dotenv.get("CONFIG_FILE")
     service_name = os.environ.get("OTEL_SERVICE_NAME") or dotenv.get("OTEL_SERVICE_NAME")
     return Readings(
         overriding={"service_name": service_name} if service_name else {},
-        environment=_nested(settings, groups, mine),
-        dotenv=_nested(settings, groups, dotenv),
+        environment=_nested(names, mine),
+        dotenv=_nested(names, dotenv),
         file=_yaml(Path(path)) if path else _yaml(DEFAULT_FILE) if DEFAULT_FILE.is_file() else {},
         file_name=path or str(DEFAULT_FILE),
         foreign=foreign,
@@ -79,8 +88,20 @@ def read_sources(settings: type[BaseModel], groups: tuple[str, ...]) -> Readings
 
 
 def read_dotenv() -> dict[str, str]:
-    """Return the variables of `.env` in the working directory; none when there is no such file."""
-    return {name: value for name, value in dotenv_values(DOTENV).items() if value is not None}
+    """Return the variables of `.env` in the working directory; none when there is no such file.
+
+    Raises:
+        ConfigurationException: it cannot be read, or is not UTF-8.
+    """
+    try:
+        found = dotenv_values(DOTENV, encoding="utf-8")
+    except UnicodeDecodeError as error:
+        # Not the error's own text: it quotes the whole file, which may hold secrets.
+        problem = f"{DOTENV} is not UTF-8 (byte {error.start + 1}: {error.reason}); save it as UTF-8"
+        raise ConfigurationException([problem]) from None
+    except OSError as error:
+        raise ConfigurationException([f"{DOTENV} cannot be read: {error.strerror}"]) from error
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def export_dotenv(prefix: str) -> None:
@@ -104,31 +125,52 @@ def is_group(annotation: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def near_miss(name: str, known: Iterable[str]) -> str | None:
+def near_miss(name: str, known: Iterable[str], cutoff: float = _NEAR) -> str | None:
     """Return the known name that `name` was probably meant to be, or None."""
-    return next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+    return next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=cutoff)), None)
 
 
-def _nested(settings: type[BaseModel], groups: tuple[str, ...], variables: Mapping[str, str]) -> dict[str, object]:
+@dataclass(frozen=True)
+class _Names:
+    """Tell this service's variables from those of other programs.
+
+    Attributes:
+        known: The environment name of every setting.
+        fields: The fields of the settings, groups of settings among them.
+        groups: Prefixes that belong to the service.
+    """
+
+    known: tuple[str, ...]
+    fields: frozenset[str]
+    groups: tuple[str, ...]
+
+    def is_mine(self, name: str, value: str) -> bool:
+        """Say whether a variable is a setting, or has to be one: for all others validation has a refusal."""
+        return name.lower().split("__")[0] in self.fields or self._is_of_group(name) or self._is_misspelt(name, value)
+
+    def is_foreign(self, name: str, value: str) -> bool:
+        """Say whether a variable of the process looks like a setting, and is none by any mistake of spelling."""
+        unknown = name.lower().split("__")[0] not in self.fields and self._is_of_group(name)
+        return unknown and near_miss(name, self.known) is None and not self._is_misspelt(name, value)
+
+    def _is_of_group(self, name: str) -> bool:
+        return name.upper().startswith(self.groups) and not _SERVICE_LINK.fullmatch(name.upper())
+
+    def _is_misspelt(self, name: str, value: str) -> bool:
+        meant = near_miss(name, self.known, _VERY_NEAR)
+        if meant is None or _LINKED_ADDRESS.match(value):
+            return False
+        # Whole words more are no mistake: TEST_DATABASE_URL and DATABASE_URL_TEST are meant as they stand.
+        return f"_{meant}_" not in f"_{name.upper()}_"
+
+
+def _nested(names: _Names, variables: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for name in sorted(variables):
-        path = name.lower().split("__")
         # An empty variable is how compose files and shells write "not set".
-        if variables[name] and (path[0] in settings.model_fields or _is_suspect(settings, groups, name)):
-            _put(values, path, variables[name])
+        if variables[name] and names.is_mine(name, variables[name]):
+            _put(values, name.lower().split("__"), variables[name])
     return values
-
-
-def _foreign(settings: type[BaseModel], groups: tuple[str, ...]) -> tuple[str, ...]:
-    known = list(environment_names(settings))
-    suspects = (name for name in os.environ if _is_suspect(settings, groups, name))
-    return tuple(name for name in suspects if near_miss(name, known) is None)
-
-
-def _is_suspect(settings: type[BaseModel], groups: tuple[str, ...], name: str) -> bool:
-    path = name.lower().split("__")
-    in_group = name.upper().startswith(groups) and not _SERVICE_LINK.fullmatch(name.upper())
-    return in_group and path[0] not in settings.model_fields
 
 
 def _put(values: dict[str, object], path: list[str], value: str) -> None:

@@ -187,6 +187,61 @@ def test_other_programs_variables_are_left_alone(
     assert [record.getMessage() for record in caplog.records] == ["No setting of this service, so ignored: KAFKA_HOME"]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MANAGMENT_PORT", "MANAGEMENT_PORT"),
+        ("MANAGEMENT_PROT", "MANAGEMENT_PORT"),
+        ("LOG_LEVL", "LOG_LEVEL"),
+        ("LOG_LVL", "LOG_LEVEL"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("COMIT_INTERVAL_MS", "COMMIT_INTERVAL_MS"),
+        ("SHUTDOWN_TIMEOUT_SECS", "SHUTDOWN_TIMEOUT_SECONDS"),
+        ("STAT_PATH", "STATE_PATH"),
+        ("SCHEMA_PATH", "SCHEMAS_PATH"),
+        ("TOPIC", "TOPICS"),
+        ("TOPIC_TYPE", "TOPIC_TYPES"),
+        ("COMMAND_TOPIC", "COMMAND_TOPICS"),
+        ("MAX_MESSAGE_BYTE", "MAX_MESSAGE_BYTES"),
+        ("RETRY_BACKOF_MIN_MS", "RETRY_BACKOFF_MIN_MS"),
+        ("KAFAK_GROUP_ID", "KAFKA_GROUP_ID"),
+        ("CQRSS__QUERY__TIMEOUT", "CQRS__QUERY__TIMEOUT"),
+        ("cach_url", "CACHE_URL"),
+    ],
+)
+def test_a_misspelt_name_is_an_error_whatever_part_of_it_is_wrong(
+    name: str, meant: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = f"there is no such setting; did you mean {meant}?"
+    (directory / ".env").write_text(f"{name}=3\n")
+    assert problems() == (f"{name.upper()} (.env): {sentence}",)
+    (directory / ".env").unlink()
+    monkeypatch.setenv(name, "3")
+    assert problems() == (f"{name.upper()} (environment): {sentence}",)
+
+
+def test_usual_variables_are_no_misspelt_settings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = """HOME HOST HOSTNAME LOGNAME MAX_JOBS MAX_RETRIES CACHE CACHED TERM SHELL USER PATH PYTHONPATH LANG PORT
+    TEST_DATABASE_URL MY_DATABASE_URL DD_SERVICE_NAME DEVICE_NAME MANAGEMENT_SERVICE_HOST RETRY_COUNT SERVICE SCHEMA
+    LOGS STATE TOPICSTORE XDG_STATE_HOME XDG_CACHE_HOME DOCKER_HOST APP_LOG_LEVEL NPM_CONFIG_LOGLEVEL"""
+    for name in (*usual.split(), "LOG_DIR"):
+        monkeypatch.setenv(name, "3")
+    monkeypatch.setenv("MANAGEMENTS_PORT", "tcp://10.0.0.1:80")  # Kubernetes, for a service of that name
+    with caplog.at_level(logging.WARNING):
+        ServiceSettings()
+    assert [record.getMessage() for record in caplog.records] == ["No setting of this service, so ignored: LOG_DIR"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"LOG_LEVEL=hunter2\nSERVICE_NAME=caf\xe9\n"])
+def test_a_dotenv_file_in_another_encoding_is_named_and_not_quoted(content: bytes, directory: Path) -> None:
+    (directory / ".env").write_bytes(content)
+    (problem,) = problems()
+    assert problem.startswith(".env is not UTF-8 (byte ")
+    assert "hunter2" not in problem
+
+
 def test_secrets_are_in_no_message_and_no_representation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://u:hunter2@h/d")
     settings = ServiceSettings()
