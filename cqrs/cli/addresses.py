@@ -1,8 +1,12 @@
 """The addresses of a running service, left in a file for the commands that talk to it."""
 
+import fcntl
 import json
+import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from cqrs.config.settings import ServiceSettings
 
 FILE = "embedded.json"
+
+_logger = logging.getLogger(__name__)
 _CONNECT_SECONDS = 1.0
 
 
@@ -23,7 +29,7 @@ class Addresses:
 
     Attributes:
         bootstrap_servers: `host:port,...` of its broker.
-        registry_url: Its schema registry's REST API, or None.
+        registry_url: The REST API of the schema registry that it serves itself, or None.
         pid: The process that wrote this.
         since: When, in ISO 8601.
     """
@@ -44,14 +50,61 @@ class AddressFile:
     def __init__(self, state_path: Path) -> None:
         self.path = state_path / FILE
 
-    def write(self, bootstrap_servers: str, registry_url: str) -> None:
-        """Leave the addresses of this process's service."""
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep a second service with a broker of its own out of this directory, whose addresses and state would mix.
+
+        Raises:
+            ConfigurationException: one runs here already; or the directory cannot be made.
+        """
+        with self._directory() as directory:
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            except BlockingIOError:
+                raise ConfigurationException([self._taken()]) from None
+            except OSError as error:  # some network file systems lock no directories
+                _logger.warning("%s cannot be locked (%s); start no second service on it", self.path.parent, error)
+            yield
+
+    @contextmanager
+    def _directory(self) -> Iterator[int]:
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            directory = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            problem = f"STATE_PATH: {self.path.parent} cannot be written: {error.strerror}"
+            raise ConfigurationException([problem]) from error
+
+    def _taken(self) -> str:
+        found = self._read()
+        who = f" (process {found.pid}, since {found.since}, broker {found.bootstrap_servers})" if found else ""
+        return (
+            f"a service with an embedded broker runs on {self.path.parent} already{who}: stop it first, or give this "
+            "one a directory of its own with STATE_PATH (and another MANAGEMENT_PORT)"
+        )
+
+    def write(self, bootstrap_servers: str, registry_url: str | None) -> None:
+        """Leave the addresses of this process's service.
+
+        Raises:
+            ConfigurationException: the directory cannot be written.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         addresses = Addresses(bootstrap_servers, registry_url, os.getpid(), now)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{FILE}.{os.getpid()}")
-        draft.write_text(json.dumps(asdict(addresses), indent=2) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.path.with_name(f"{FILE}.{os.getpid()}")
+            draft.write_text(json.dumps(asdict(addresses), indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.path)
 
     def remove(self) -> None:
         """Take the addresses away again, unless another process has written its own meanwhile."""

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import signal
+from contextlib import nullcontext
 
 from rich.console import Console
 from rich.text import Text
@@ -11,6 +12,7 @@ from cqrs.cli.addresses import AddressFile
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import invocation
 from cqrs.cli.text import short_json
+from cqrs.config.listing import masked
 from cqrs.runtime import Service
 
 
@@ -49,22 +51,30 @@ async def _serve(program: ServiceProgram[S], console: Console) -> None:
     settings = program.settings({})
     service = program.service(settings, None)
     addresses = AddressFile(settings.state_path)
-    async with service:
-        addresses.write(service.bootstrap_servers, service.registry_url)
-        announcing = asyncio.create_task(_announce(program, console, service))
-        try:
-            await service.run()
-        finally:
-            announcing.cancel()
-            addresses.remove()
+    with addresses.claimed() if settings.kafka_bootstrap_servers is None else nullcontext():
+        async with service:
+            _leave(addresses, service)
+            announcing = asyncio.create_task(_announce(program, console, service))
+            try:
+                await service.run()
+            finally:
+                announcing.cancel()
+                addresses.remove()
     console.print("stopped")
+
+
+def _leave(addresses: AddressFile, service: Service) -> None:
+    """Leave what nobody could know otherwise: what is given is in the settings, maybe with a password."""
+    own_registry = service.settings.schema_registry_url is None
+    if own_registry or service.settings.kafka_bootstrap_servers is None:
+        addresses.write(service.bootstrap_servers, service.registry_url if own_registry else None)
 
 
 async def _announce(program: ServiceProgram[S], console: Console, service: Service) -> None:
     embedded = service.settings.kafka_bootstrap_servers is None
     facts = (
         ("broker", service.bootstrap_servers + (" (embedded: nothing is kept when it stops)" if embedded else "")),
-        ("registry", service.registry_url),
+        ("registry", masked(service.registry_url)),
         ("management", service.management_url),
         ("commands", ", ".join(service.settings.command_topics)),
     )

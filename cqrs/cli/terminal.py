@@ -53,9 +53,11 @@ def invocation(module: str) -> str:
 
 
 def _explain(problems: tuple[str, ...]) -> None:
+    from cqrs.config.listing import masked  # brings pydantic, which `--help` need not wait for
+
     console = errors()
     for problem in problems:
-        console.print(Text.assemble(("error: ", "bold red"), printable(problem)), soft_wrap=True)
+        console.print(Text.assemble(("error: ", "bold red"), printable(masked(problem))), soft_wrap=True)
 
 
 def _python() -> str:

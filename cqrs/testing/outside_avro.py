@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cqrs.avro.bounds import check_bounds
 from cqrs.avro.framing import unframe
 from cqrs.avro.model import AvroSchema, parse
+from cqrs.config.listing import masked
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
 from cqrs.messaging.message import Message
 from cqrs.testing.avro_json import from_json
@@ -157,7 +158,7 @@ class OutsideAvro:
         try:
             yield
         except _transport_errors() as error:
-            detail = f"{deed}: {self._registry_url} does not answer: {error or type(error).__name__}"
+            detail = f"{deed}: {masked(self._registry_url or '')} does not answer: {error or type(error).__name__}"
             raise DependencyUnavailableException("schema registry", detail) from error
         except SchemaRegistryError as error:
             detail = f"{deed}: the schema registry answers {error.http_status_code}: {error.error_message}"

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -58,6 +59,25 @@ def test_addresses_where_nobody_answers_are_said_to_be_stale(tmp_path: Path, sil
 
     with pytest.raises(ConfigurationException, match=f"{silent}.*nobody answers.*Start it again"):
         find_cluster(settings(tmp_path), "start")
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationException, match=r"STATE_PATH: .*file cannot be written"):
+        AddressFile(tmp_path / "file").write("k:1", None)
+
+
+def test_where_no_directory_can_be_locked_it_warns_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unlockable(_directory: int, _operation: int) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr("cqrs.cli.addresses.fcntl.flock", unlockable)
+
+    with AddressFile(tmp_path).claimed():
+        assert "cannot be locked" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["nonsense", "{}", "[]"])

@@ -69,6 +69,58 @@ async def test_a_given_cluster_is_not_called_embedded(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_password_of_a_given_registry_is_neither_shown_nor_kept(tmp_path: Path) -> None:
+    given = "http://u:hunter2@registry:8081"
+    running = Running(tmp_path, schema_registry_url=given)
+    running.service.registry_url = given
+    await running.service.is_ready.wait()
+    written = (tmp_path / FILE).read_text()
+    await running.stop()
+
+    assert "registry    http://u:********@registry:8081\n" in running.printed
+    assert running.service.bootstrap_servers in written
+    assert "registry:8081" not in written
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_left_that_the_settings_say_already(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    running = Running(state, schema_registry_url="http://r", kafka_bootstrap_servers="k:1")
+    await running.service.running.wait()
+    await running.stop()
+
+    assert not state.exists()  # it may lie on a read-only file system
+
+
+@pytest.mark.asyncio
+async def test_a_second_embedded_service_is_refused_while_the_first_one_runs(tmp_path: Path) -> None:
+    first = Running(tmp_path)
+    await first.service.running.wait()
+    second = Running(tmp_path)
+    beside = Running(tmp_path, kafka_bootstrap_servers="k:1", schema_registry_url="http://r")
+
+    with pytest.raises(ConfigurationException, match=rf"already \(process {os.getpid()}, .*: stop it.*STATE_PATH"):
+        await second.task
+    assert second.service.events == []
+    assert (tmp_path / FILE).exists()
+    await beside.service.running.wait()
+    await beside.stop()
+    await first.stop()
+    third = Running(tmp_path)
+    await third.service.running.wait()
+    await third.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_state_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    running = Running(tmp_path / "file" / "state")
+
+    with pytest.raises(ConfigurationException, match=r"STATE_PATH: .*file/state cannot be written: Not a directory"):
+        await running.task
+
+
+@pytest.mark.asyncio
 async def test_a_signal_while_it_starts_is_an_orderly_end(tmp_path: Path) -> None:
     running = Running(tmp_path)
     await running.service.running.wait()

@@ -25,6 +25,13 @@ def test_an_absent_dependency_is_explained(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "error: kafka is unavailable: nobody answers\n"
 
 
+def test_no_password_of_a_url_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), explained_failures():
+        raise DependencyUnavailableException("schema registry", "http://u:hunter2@h does not answer")
+
+    assert "http://u:********@h does not answer" in capsys.readouterr().err
+
+
 def test_a_defect_is_not_explained_away() -> None:
     with pytest.raises(ZeroDivisionError), explained_failures():
         raise ZeroDivisionError
