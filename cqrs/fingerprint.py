@@ -8,7 +8,10 @@ from decimal import Decimal
 from enum import Enum
 from functools import cached_property
 from pathlib import PurePath
+from typing import TypeVar
 from uuid import UUID
+
+K = TypeVar("K")
 
 _HEX_DIGITS = 16
 
@@ -30,29 +33,38 @@ def state_of(value: object, leave_out: frozenset[str] = frozenset()) -> dict[str
 
     What `functools.cached_property` keeps is left out, since it comes and goes.
     """
+    kind = type(value)
     state = dict(_slots(value))
+    attributes = getattr(value, "__dict__", {})
     if is_dataclass(value) and not isinstance(value, type):
-        state.update((field.name, getattr(value, field.name)) for field in fields(value) if hasattr(value, field.name))
-    state.update(getattr(value, "__dict__", {}))
+        names = [field.name for field in fields(value)]
+        state.update((name, getattr(value, name)) for name in names if name not in attributes and hasattr(value, name))
+    state.update(attributes)
     for name in ("__pydantic_extra__", "__pydantic_private__"):
         state.update(state.pop(name, None) or {})  # type: ignore[call-overload]
     state.pop("__pydantic_fields_set__", None)
-    return {name: held for name, held in state.items() if name not in leave_out and not _is_kept(value, name)}
+    return {
+        name: held
+        for name, held in state.items()
+        if name not in leave_out and not isinstance(getattr(kind, name, None), cached_property)
+    }
 
 
 def _slots(value: object) -> Iterable[tuple[str, object]]:
     for owner in type(value).__mro__:
-        declared = vars(owner).get("__slots__", ())
+        declared = owner.__dict__.get("__slots__")
+        if not declared:
+            continue
         for name in (declared,) if isinstance(declared, str) else declared:
             if name not in {"__dict__", "__weakref__"} and hasattr(value, name):
                 yield name, getattr(value, name)
 
 
-def _is_kept(value: object, name: str) -> bool:
-    return isinstance(getattr(type(value), name, None), cached_property)
-
-
 def _encode(value: object) -> bytes:
+    known = _BUILT_IN.get(type(value))
+    if known is not None:
+        name, content = known
+        return _frame(name, content(value))
     if value is None or value is True or value is False:
         return _frame("constant", repr(value).encode())
     if isinstance(value, Enum):
@@ -65,16 +77,24 @@ def _encode(value: object) -> bytes:
 
 def _encode_compound(value: object) -> bytes:
     if isinstance(value, Mapping):
-        return b"".join(sorted(_encode(key) + _encode(held) for key, held in value.items()))
+        return _entries(value)
     if isinstance(value, Set):
         return b"".join(sorted(_encode(item) for item in value))
     if isinstance(value, list | tuple):
-        return b"".join(_encode(item) for item in value)
+        return _items(value)
     if _is_opaque(value):
         raise TypeError(
             f"a {_class_name(value)} has no content that is the same in every process; override get_cache_key()"
         )
-    return _encode_compound(state_of(value))
+    return _entries(state_of(value))
+
+
+def _entries(mapping: Mapping[K, object]) -> bytes:
+    return b"".join(sorted([_encode(key) + _encode(held) for key, held in mapping.items()]))
+
+
+def _items(sequence: Iterable[object]) -> bytes:
+    return b"".join([_encode(item) for item in sequence])
 
 
 def _is_opaque(value: object) -> bool:
@@ -89,7 +109,11 @@ def _frame(name: str, content: bytes) -> bytes:
 
 
 def _class_name(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    return _named(type(value))
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _text(value: object) -> bytes:
@@ -109,3 +133,11 @@ _SCALARS: tuple[tuple[type | tuple[type, ...], Callable[[object], bytes]], ...] 
     ((bytes, bytearray), _plain),
     ((int, float, complex, datetime, date, time, timedelta, range), _shown),
 )
+
+_BUILT_IN: dict[type, tuple[str, Callable[..., bytes]]] = {
+    **{kind: (_named(kind), _text) for kind in (str, Decimal, UUID)},
+    **{kind: (_named(kind), _shown) for kind in (int, float, datetime, date, timedelta)},
+    **{kind: (_named(kind), _items) for kind in (tuple, list)},
+    dict: (_named(dict), _entries),
+}
+"""What the longer way through the kinds finds for these very classes, looked up at once: most values are of one."""

@@ -174,7 +174,7 @@ def chosen_cache_key(query: Query[object]) -> str | None:
 
 def overrides_cache_key(query_type: type[Query[object]]) -> bool:
     """Say whether a query class computes its cache key itself."""
-    return getattr_static(query_type, "get_cache_key") is not getattr_static(Query, "get_cache_key")
+    return query_type.get_cache_key is not Query.get_cache_key
 
 
 def message_type(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:

@@ -56,7 +56,7 @@ def _key_of(query: Query[object]) -> str | None:
     if key is not None:
         return key
     key = query.get_cache_key()
-    if overrides_cache_key(type(query)) or is_dataclass(query) or is_model(type(query)):
+    if is_dataclass(query) or is_model(type(query)) or overrides_cache_key(type(query)):
         return key
     # The guide's key of a plain class is its name alone; two of its queries that differ must not share an answer.
     state = state_fingerprint(query)

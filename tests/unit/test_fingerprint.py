@@ -99,6 +99,15 @@ def test_the_digest_is_sixteen_hexadecimal_digits_that_never_change() -> None:
     assert fingerprint(("a", 1, None)) == "51a40e9f4e81a2e2"
 
 
+@pytest.mark.parametrize("value", DISTINCT)
+def test_the_short_way_for_common_classes_leads_to_the_same_digest(
+    value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = fingerprint(value)
+    monkeypatch.setattr("cqrs.fingerprint._BUILT_IN", {})
+    assert fingerprint(value) == digest
+
+
 @pytest.mark.parametrize("make", [Point, Slotted, Plain, lambda a: Model(a=a)])
 def test_objects_of_equal_content_have_equal_digests(make: Callable[[object], object]) -> None:
     assert fingerprint(make([1, {2}])) == fingerprint(make([1, {2}]))
