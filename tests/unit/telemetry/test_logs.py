@@ -274,7 +274,7 @@ def test_libraries_that_chat_at_info_are_heard_at_debug(level: str, heard: bool)
     configured = configure_logging(level, "json", stream=stream)
     try:
         logging.getLogger("uvicorn.error").info("Application startup complete.")
-        logging.getLogger("aiokafka.consumer").warning("something is wrong")
+        logging.getLogger("httpx").warning("something is wrong")
     finally:
         configured.restore()
 
