@@ -15,7 +15,7 @@ from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.steps import Steps
 from cqrs.cli.terminal import REFUSED, invocation
 from cqrs.cli.trace_view import trace_view
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.runtime import Service
 from cqrs.telemetry.span_memory import SpanMemory, span_tree
 from cqrs.testing.outside_client import OutsideClient
@@ -45,14 +45,22 @@ def run_demo(program: ServiceProgram[S], steps: Steps, log_level: str) -> int:
         ConfigurationException: the service cannot be started; shows every problem.
         DependencyUnavailableException: the embedded broker or registry did not answer in time.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    # A folder of its own each time, so that it can run again and again, and beside a running service.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=FOLDER) as state:
+    with _own_folder() as state:
         settings = program.settings({**_EMBEDDED, "state_path": Path(state), "log_level": log_level})
         spans = SpanMemory()
         played = asyncio.run(_play(program, settings, spans, steps))
     _show(program, steps.console, played, spans)
     return _verdict(steps.console, played, steps.seconds)
+
+
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for this run, so that it can run again and again, and beside a running service."""
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="run-", dir=FOLDER)
+    except OSError as error:
+        problem = f"{FOLDER} cannot be written: {error.strerror}; start the demo in a directory where it may keep files"
+        raise ConfigurationException([problem]) from error
 
 
 async def _play(program: ServiceProgram[S], settings: S, spans: SpanMemory, steps: Steps) -> list[Played]:

@@ -1,10 +1,12 @@
 """Where commands print, how they fail, and how they name themselves."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -19,6 +21,8 @@ REFUSED = 1
 UNUSABLE = 2
 """The exit code of wrong usage or settings, and of a broker or registry that is away."""
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
 
 def output() -> Console:
     """Return the console of standard output: plain text of 80 columns where it is not a terminal."""
@@ -32,7 +36,7 @@ def errors() -> Console:
 
 @contextmanager
 def explained_failures() -> Iterator[None]:
-    """Print what this package raises as sentences, without a traceback, and end with exit code 2.
+    """Print what this package raises, or a full disk, as sentences without a traceback; end with exit code 2.
 
     Raises:
         typer.Exit: something was raised and has been explained.
@@ -45,11 +49,27 @@ def explained_failures() -> Iterator[None]:
     except CqrsException as error:
         _explain((str(error),))
         raise typer.Exit(UNUSABLE) from None
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _drop_pending(sys.stdout)
+        _explain((f"what there is to say cannot be written: {error.strerror}",))
+        raise typer.Exit(UNUSABLE) from None
 
 
 def invocation(module: str) -> str:
     """Return what a person types to start this program again, from the same directory."""
     return f"{_python()} -m {module}"
+
+
+def _drop_pending(stream: TextIO) -> None:
+    """Give up what `stream` could not write, which Python would try again at its end, with a traceback."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _explain(problems: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from cqrs.cli.demo_commands import DemoCommand, Expected
 from cqrs.cli.letter_file import read_letters
 from cqrs.cli.program import ServiceProgram
 from cqrs.cli.steps import Steps
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from service.bootstrap import order_service
 from service.demo import demo_commands
 from service.settings import OrderSettings
@@ -80,3 +80,12 @@ def test_a_service_that_gets_no_partitions_is_not_waited_for_for_ever(
 
     assert stuck.events == ["started", "stopped"]
     assert not any((tmp_path / demo.FOLDER).iterdir())
+
+
+def test_a_directory_where_it_may_keep_no_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".local").touch()
+    steps = Steps(Console(file=io.StringIO()), time.monotonic())
+
+    with pytest.raises(ConfigurationException, match=r"\.local/demo cannot be written: .*; start the demo in"):
+        demo.run_demo(program(tmp_path), steps, "CRITICAL")

@@ -1,3 +1,6 @@
+import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +38,30 @@ def test_no_password_of_a_url_is_shown(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_defect_is_not_explained_away() -> None:
     with pytest.raises(ZeroDivisionError), explained_failures():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "service", "handlers"],
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    said = "error: what there is to say cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "gone"), OSError(errno.ENOSPC, "full", "a-file")])
+def test_a_reader_that_went_away_and_a_file_are_no_matter_of_output(error: OSError) -> None:
+    with pytest.raises(OSError, match=str(error.strerror)), explained_failures():
+        raise error
 
 
 def test_an_activated_environment_needs_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
