@@ -23,6 +23,8 @@ _NEAR = 0.8
 _VERY_NEAR = 0.88
 """The same outside the groups, where most variables belong to other programs."""
 
+_LIKE_A_WORD = 0.6
+
 # What Kubernetes and Docker put into every container for each service of the namespace, such as KAFKA_PORT.
 _LINKED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
@@ -127,7 +129,15 @@ def is_group(annotation: object) -> TypeGuard[type[BaseModel]]:
 
 def near_miss(name: str, known: Iterable[str], cutoff: float = _NEAR) -> str | None:
     """Return the known name that `name` was probably meant to be, or None."""
-    return next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=cutoff)), None)
+    near = difflib.get_close_matches(name.upper(), known, n=3, cutoff=cutoff)
+    return next((each for each in near if not _says_another_word(name.upper(), each)), None)
+
+
+def _says_another_word(name: str, meant: str) -> bool:
+    """Say whether one word of `name` is no misspelling: DATABASE_USER is as like DATABASE_URL, and means another."""
+    pairs = list(zip(name.split("_"), meant.split("_"), strict=False))
+    alike = (difflib.SequenceMatcher(None, *pair).ratio() >= _LIKE_A_WORD for pair in pairs)
+    return name.count("_") == meant.count("_") and not all(alike)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,15 @@ def test_a_trace_is_a_tree_with_durations_and_its_correlation_id() -> None:
     ]
 
 
+def test_a_deep_trace_keeps_within_a_narrow_terminal() -> None:
+    parents = [None, *map(str, range(5))]
+    chain = [span(f"command shop.Do{n}", str(n), parent, n, 99) for n, parent in enumerate(parents)]
+
+    shown = rendered(trace_view("0" * 32, span_tree(chain)), width=40)  # which measures every line
+
+    assert "Do5" in shown
+
+
 def test_a_failed_span_says_why_in_one_line() -> None:
     failed = span("process c", "a", None, 1, 2, status="error", description="Sold\nout " + "x" * 200)
 
