@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode, zstd_encode
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import ConsumerRecord, TopicPartition
@@ -26,6 +26,8 @@ _MAGIC = 2
 _CODEC_MASK = 0x07
 _LOG_APPEND_TIME_MASK = 0x08
 _SURROGATES = "surrogateescape"
+_ZSTD = 4
+_ZSTD_LEVEL = 9  # what a producer compressed at its library's usual level (1 to 6) comes out no larger
 
 _DECOMPRESS: dict[int, Callable[[bytes], bytes]] = {
     0: bytes,
@@ -197,15 +199,18 @@ class SingleRecordBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka is unty
 
     Args:
         message: What to write.
+        compress: Whether to write it with zstd, when that makes it smaller.
 
     Raises:
         UnicodeEncodeError: a header's name holds a surrogate that stands for no byte.
     """
 
-    def __init__(self, message: OutgoingMessage) -> None:
+    def __init__(self, message: OutgoingMessage, *, compress: bool = False) -> None:
         super().__init__(batch_size=1, compression_type=0)
         self._timestamp = int(time.time() * 1000)
-        self._record = encode_record(message.key, message.value, message.headers)
+        self._codec, self._record = 0, encode_record(message.key, message.value, message.headers)
+        if compress:
+            self._codec, self._record = _compressed(self._record)
         self._producer = (-1, -1, -1)
         self._relative_offset = 1
         self._closed = True
@@ -221,28 +226,41 @@ class SingleRecordBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka is unty
     def _build(self) -> bytearray:
         if self._buffer is None:
             stamps = (self._timestamp, self._timestamp, *self._producer)
-            self._buffer = bytearray(encode_batch(self._record, *stamps))
+            self._buffer = bytearray(encode_batch(self._record, *stamps, codec=self._codec))
         return self._buffer
 
 
+def _compressed(record: bytes) -> tuple[int, bytes]:
+    """Return the codec and what it makes of `record`, or the record itself when it is no larger."""
+    smaller = zstd_encode(record, _ZSTD_LEVEL)
+    return (_ZSTD, smaller) if len(smaller) < len(record) else (0, record)
+
+
 def encode_batch(
-    record: bytes, first_timestamp: int, max_timestamp: int, producer_id: int, producer_epoch: int, base_sequence: int
+    record: bytes,
+    first_timestamp: int,
+    max_timestamp: int,
+    producer_id: int,
+    producer_epoch: int,
+    base_sequence: int,
+    *,
+    codec: int = 0,
 ) -> bytes:
-    """Return an uncompressed batch of one encoded record."""
+    """Return a batch of one encoded record, which `codec` has compressed."""
     length = _HEADER.size - _AFTER_LENGTH + len(record)
     stamps = (first_timestamp, max_timestamp, producer_id, producer_epoch, base_sequence)
-    unsigned = _HEADER.pack(0, length, -1, _MAGIC, 0, 0, 0, *stamps, 1) + record
+    unsigned = _HEADER.pack(0, length, -1, _MAGIC, 0, codec, 0, *stamps, 1) + record
     crc = struct.pack(">I", calc_crc32c(unsigned[_AFTER_CRC:]))
     return unsigned[:_CRC_AT] + crc + unsigned[_AFTER_CRC:]
 
 
 def encode_record(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     """Return one record, the first of its batch, with its length in front."""
-    body = b"\x00\x00\x00" + _nullable(key) + _nullable(value) + _varint(len(headers))
+    parts = [b"\x00\x00\x00", _nullable(key), _nullable(value), _varint(len(headers))]
     for name, content in headers:
         encoded = name.encode("utf-8", _SURROGATES)
-        body += _varint(len(encoded)) + encoded + _nullable(content)
-    return _varint(len(body)) + body
+        parts += [_varint(len(encoded)), encoded, _nullable(content)]
+    return b"".join([_varint(sum(map(len, parts))), *parts])
 
 
 def _nullable(data: bytes | None) -> bytes:

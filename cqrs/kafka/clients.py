@@ -13,8 +13,8 @@ FETCH_SECONDS = 0.5
 EMBEDDED_FETCH_SECONDS = 0.02
 """How long the embedded broker may keep a fetch: its long poll is not woken by a produce."""
 
-DEAD_LETTER_HEADROOM_BYTES = 64 * 1024
-"""What a dead letter may add to the record it carries."""
+ENVELOPE_HEADROOM_BYTES = 64 * 1024
+"""What an event's key and headers may add to its value."""
 
 
 def new_producer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaProducer:
@@ -23,7 +23,7 @@ def new_producer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaProd
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
         send_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
-        max_message_bytes=settings.max_message_bytes + DEAD_LETTER_HEADROOM_BYTES,
+        max_message_bytes=settings.max_message_bytes + ENVELOPE_HEADROOM_BYTES,
     )
 
 

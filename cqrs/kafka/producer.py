@@ -16,6 +16,7 @@ from aiokafka.errors import (
     UnsupportedForMessageFormatError,
 )
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from cqrs.exceptions import UnpublishableEventException
@@ -24,6 +25,7 @@ from cqrs.kafka.batches import SingleRecordBatch
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.patience import PatientProducer
 from cqrs.kafka.producing import ProducerLine
+from cqrs.messaging.dead_letter_headers import ORIGINAL_TOPIC
 from cqrs.messaging.message import OutgoingMessage, Receipt
 
 _REFUSALS = (
@@ -36,6 +38,9 @@ _REFUSALS = (
     # What aiokafka makes of the codes it does not know, INVALID_RECORD (87) among them: final, as for Java's producer.
     UnknownError,
 )
+_WORTH_COMPRESSING = 64 * 1024
+_LARGEST_REQUEST = 64 * 1024 * 1024
+"""A broker closes the connection on a request over its socket.request.max.bytes, 100 MiB unless told otherwise."""
 _choose_partition = DefaultPartitioner()
 
 
@@ -52,7 +57,8 @@ class KafkaProducer:
         send_timeout_seconds: How long a message may take from `send` to its acknowledgement.
         request_timeout_seconds: How long one request may take; a lost one is repeated within the send's time.
         stop_timeout_seconds: How long `stop` waits for messages on their way.
-        max_message_bytes: The largest message that is offered to the broker.
+        max_message_bytes: The largest message that is offered to the broker. It does not count for dead letters: these
+            hold what a broker has stored before, so it is the broker that judges their size, of the compressed letter.
         compression: "gzip", "snappy", "lz4", "zstd" or None.
 
     Raises:
@@ -111,7 +117,7 @@ class KafkaProducer:
         """
         deadline = self._deadline()
         with kafka_failures(f"sending to {message.topic}"):
-            if _needs_own_batch(message):
+            if _needs_own_batch(message) or self._is_large_dead_letter(message):
                 return await self._send_alone(message, deadline)
             try:
                 return await self._send_batched(message, deadline)
@@ -138,7 +144,7 @@ class KafkaProducer:
 
     async def _send_alone(self, message: OutgoingMessage, deadline: float) -> Receipt:
         """Send it in a batch of its own, with no other behind it: aiokafka counts a refused one as sent."""
-        batch = self._own_batch(message)
+        batch = await self._own_batch(message)
         try:
             async with asyncio.timeout_at(deadline), self._alone_turn, self._alone.using(deadline) as producer:
                 await _require_place(producer, message)
@@ -148,14 +154,26 @@ class KafkaProducer:
         except _REFUSALS as error:
             raise _unpublishable(message, f"the broker refuses it: {error}") from error
 
-    def _own_batch(self, message: OutgoingMessage) -> SingleRecordBatch:
+    async def _own_batch(self, message: OutgoingMessage) -> SingleRecordBatch:
+        letter = _is_dead_letter(message)
         try:
-            batch = SingleRecordBatch(message)
+            # In a thread: what takes long to compress must not hold up the consumer's heartbeats.
+            batch = await asyncio.to_thread(SingleRecordBatch, message, compress=letter)
         except UnicodeEncodeError as error:
             raise _unpublishable(message, f"a header's name cannot be written: {error}") from error
-        if batch.size() > self._max_message_bytes:
-            raise _unpublishable(message, f"{batch.size()} bytes are more than max_message_bytes")
+        limit, name = (
+            (_LARGEST_REQUEST, "any broker takes") if letter else (self._max_message_bytes, "max_message_bytes")
+        )
+        if batch.size() > limit:
+            raise _unpublishable(message, f"{batch.size()} bytes are more than {name}")
         return batch
+
+    def _is_large_dead_letter(self, message: OutgoingMessage) -> bool:
+        """Say whether it is a dead letter that aiokafka would refuse, or that is worth compressing."""
+        if not _is_dead_letter(message):
+            return False
+        size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, list(message.headers))
+        return size > min(_WORTH_COMPRESSING, self._max_message_bytes)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._send_timeout
@@ -197,6 +215,10 @@ def _needs_own_batch(message: OutgoingMessage) -> bool:
     if message.key is None and message.value is None:
         return True
     return any(not name.isascii() and _has_surrogates(name) for name, _ in message.headers)
+
+
+def _is_dead_letter(message: OutgoingMessage) -> bool:
+    return any(name == ORIGINAL_TOPIC for name, _ in message.headers)
 
 
 def _has_surrogates(name: str) -> bool:

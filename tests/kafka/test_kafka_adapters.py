@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 import pytest
@@ -163,6 +164,25 @@ async def test_what_the_broker_refuses_is_unpublishable(create_topics: CreateTop
         with pytest.raises(UnpublishableEventException):
             await producer.send(refused)
     assert "no-such-topic" not in await producer.topics()
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_is_judged_by_the_broker_and_compressed(
+    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    [small] = create_topics("small", max_message_bytes="1000")
+    [usual] = create_topics("usual")
+    dead = (("kafka_dlt-original-topic", b"orders"),)
+    producer = producers(max_message_bytes=1_000)
+    for topic, size in ((small, 5_000), (small, 200_000), (usual, 40_000_000)):
+        await producer.send(OutgoingMessage(topic, b"k", b"x" * size, dead))
+    async with asyncio.timeout(10):
+        for topic, size in ((small, 5_000), (small, 200_000), (usual, 2_000_000)):
+            with pytest.raises(UnpublishableEventException, match="the broker refuses it"):
+                await producer.send(OutgoingMessage(topic, b"k", os.urandom(size), dead))
+    consumer = consumers(small)
+    await consumer.start(Listener())
+    assert [len(m.value or b"") for m in await read(consumer, 2)] == [5_000, 200_000]
 
 
 @pytest.mark.asyncio

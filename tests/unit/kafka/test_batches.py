@@ -142,3 +142,27 @@ def test_a_single_record_batch_carries_its_producer_and_refuses_more() -> None:
     header = batches.read_header(bytes(batch._build()))
     assert (header.producer_id, header.producer_epoch, header.base_sequence) == (11, 2, 5)
     assert batch.size() == len(batch._build())
+
+
+@given(plain_records(any_names), st.integers(0, 1_000))
+def test_a_compressed_batch_holds_the_same_record(record: Plain, repeated: int) -> None:
+    key, value, headers = record
+    message = OutgoingMessage("orders", key, (value or b"") + b"x" * repeated, headers)
+    batch = SingleRecordBatch(message, compress=True)
+    built = bytes(batch._build())
+    assert batches.is_intact(built)
+    [found] = batches.read_records(PLACE, built)
+    assert (found.key, found.value, found.headers) == (message.key, message.value, message.headers)
+    assert batch.size() == len(built) <= SingleRecordBatch(message).size()
+
+
+def test_a_compressed_batch_is_read_by_aiokafka() -> None:
+    built = bytes(SingleRecordBatch(OutgoingMessage("orders", b"k", b"x" * 5_000_000), compress=True)._build())
+    assert len(built) < 5_000
+    [found] = DefaultRecordBatch(built)
+    assert (found.key, found.value) == (b"k", b"x" * 5_000_000)
+
+
+def test_what_does_not_get_smaller_is_left_as_it_is() -> None:
+    message = OutgoingMessage("orders", b"k", bytes(range(64)))
+    assert SingleRecordBatch(message, compress=True)._build()[21:23] == b"\x00\x00"

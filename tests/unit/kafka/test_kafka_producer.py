@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,7 @@ from cqrs.messaging.ports import Producer
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 
 TOPIC = "orders.commands"
+DEAD = ("kafka_dlt-original-topic", b"orders.commands")
 MakeProducer = Callable[..., KafkaProducer]
 
 MESSAGE_TOO_LARGE, INVALID_RECORD, NOT_LEADER, OUT_OF_ORDER, FENCED, TOPIC_DENIED = 10, 87, 6, 45, 47, 29
@@ -97,6 +99,53 @@ async def test_what_cannot_be_published_is_refused_and_the_next_goes_on(
     with pytest.raises(UnpublishableEventException, match=reason):
         await producer.send(message(**fields))  # type: ignore[arg-type]
     assert (await producer.send(message())).offset == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"value": b"x" * 2_000},
+        {"value": os.urandom(2_000)},
+        {"value": b"x" * 2_000_000},
+        {"value": os.urandom(3_000_000)},
+        {"value": None, "key": b"k" * 1_500_000},
+        {"value": b"v", "headers": (DEAD, ("h", os.urandom(100_000)))},
+    ],
+    ids=["small", "small noise", "large", "large noise", "large key", "large headers"],
+)
+async def test_a_dead_letter_is_not_refused_for_its_size_before_the_broker_has_seen_it(
+    broker: EmbeddedBroker, producers: MakeProducer, fields: dict[str, object]
+) -> None:
+    producer = producers(max_message_bytes=1_000)
+    letter = message(**({"headers": (DEAD,)} | fields))  # type: ignore[arg-type]
+    receipt = await producer.send(letter)
+    key, value, _ = read_back(broker, receipt)
+    assert (key, value) == (letter.key, letter.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [2_000, 200_000], ids=["small", "large"])
+async def test_a_dead_letter_that_the_broker_refuses_for_its_size_is_unpublishable_at_once(
+    broker: EmbeddedBroker, producers: MakeProducer, size: int
+) -> None:
+    producer = producers(send_timeout_seconds=60)
+    await producer.send(message())
+    broker.fail_requests(ApiKey.PRODUCE, MESSAGE_TOO_LARGE, MESSAGE_TOO_LARGE)
+    async with asyncio.timeout(5):
+        with pytest.raises(UnpublishableEventException, match="the broker refuses it"):
+            await producer.send(message(os.urandom(size), headers=(DEAD,)))
+    broker.clear_failures(ApiKey.PRODUCE)
+    await producer.send(message())
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_that_no_broker_takes_is_unpublishable(
+    producers: MakeProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cqrs.kafka.producer._LARGEST_REQUEST", 100_000)
+    with pytest.raises(UnpublishableEventException, match="more than any broker takes"):
+        await producers().send(message(os.urandom(100_001), headers=(DEAD,)))
 
 
 @pytest.mark.asyncio
