@@ -27,7 +27,7 @@ _CODEC_MASK = 0x07
 _LOG_APPEND_TIME_MASK = 0x08
 _SURROGATES = "surrogateescape"
 _ZSTD = 4
-_ZSTD_LEVEL = 9  # what a producer compressed at its library's usual level (1 to 6) comes out no larger
+_ZSTD_LEVEL = 9  # above the usual 3: what a producer compressed should seldom come out larger here
 
 _DECOMPRESS: dict[int, Callable[[bytes], bytes]] = {
     0: bytes,
