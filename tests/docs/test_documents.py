@@ -17,9 +17,9 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 RECIPE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
 
 # Written so that this file does not match its own patterns.
-HOSTS = r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|repo1?[.]maven[.](?:apache[.])?org|proxy[.]golang[.]org|crates[.]io"
-MACHINE_PATHS = r"(?<![\w./-])/(?:root|home|work|workspace|Users|opt/wheels|mnt)/\w"
-MACHINE = re.compile(f"{HOSTS}|{MACHINE_PATHS}")
+REGISTRIES = r"--(?:extra-)?index-url|--find-[l]inks|https?://[\w.-]+/(?:simple|packages|maven2)\b"
+MACHINE_PATHS = r"(?<![\w./-])/(?:root|home|work|workspace|Users|mnt)/\w"
+MACHINE = re.compile(f"{REGISTRIES}|{MACHINE_PATHS}")
 
 
 def tracked() -> list[Path]:
@@ -126,7 +126,7 @@ class TestTheChecksThemselves:
 
         assert list(dead_links(document)) == ["#three", "b.md"]
 
-    @pytest.mark.parametrize("text", ["see /ho" + "me/me/x", "https://py" + "pi.org/simple"])
+    @pytest.mark.parametrize("text", ["see /ho" + "me/me/x", "https://host.example" + "/simple", "--index-" + "url x"])
     def test_a_machine_is_found(self, text: str) -> None:
         assert MACHINE.search(text)
 
