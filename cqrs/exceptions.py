@@ -157,3 +157,11 @@ class DependencyUnavailableException(CqrsException):
 def is_retryable(error: BaseException | None) -> bool:
     """Say whether the same call can succeed later, as the class of `error` declares."""
     return bool(getattr(error, "retryable", False))
+
+
+def message_of(error: BaseException) -> str:
+    """Return what `error` says, also when its own `__str__` fails or says nothing."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception as broken:  # noqa: BLE001 - a user's exception class may do anything
+        return f"{type(error).__name__} (its message cannot be read: {type(broken).__name__})"

@@ -2,7 +2,6 @@
 
 import asyncio
 import shlex
-import signal
 from contextlib import nullcontext
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from cqrs.cli.terminal import invocation
 from cqrs.cli.text import short_json
 from cqrs.config.listing import masked
 from cqrs.runtime import Service
+from cqrs.signals import STOP_SIGNALS
 
 
 def run_service(program: ServiceProgram[S], console: Console) -> None:
@@ -38,7 +38,7 @@ async def _run(program: ServiceProgram[S], console: Console) -> None:
             task.cancel()
 
     # From the first moment on a signal means an orderly stop; `Service.run` puts its own in place of these.
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for each in STOP_SIGNALS:
         loop.add_signal_handler(each, stop_early)
     try:
         await _serve(program, console)

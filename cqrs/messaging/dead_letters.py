@@ -8,7 +8,7 @@ import logging
 import traceback
 from collections.abc import Iterator, Mapping
 
-from cqrs.exceptions import UnpublishableEventException, is_retryable
+from cqrs.exceptions import UnpublishableEventException, is_retryable, message_of
 from cqrs.messaging.dead_letter_headers import (
     EXCEPTION_CAUSE_FQCN,
     EXCEPTION_FQCN,
@@ -140,14 +140,6 @@ def describe(error: BaseException) -> dict[str, bytes]:
     stack = "".join(traceback.format_exception(error))
     described[EXCEPTION_STACKTRACE] = _bytes(stack, _STACKTRACE_BYTES)
     return described
-
-
-def message_of(error: BaseException) -> str:
-    """Return what `error` says, also when its own `__str__` fails or says nothing."""
-    try:
-        return str(error) or type(error).__name__
-    except Exception as broken:  # noqa: BLE001 - a user's exception class may do anything
-        return f"{type(error).__name__} (its message cannot be read: {type(broken).__name__})"
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from cqrs.exceptions import DependencyUnavailableException, is_retryable
+from cqrs.exceptions import DependencyUnavailableException, is_retryable, message_of
 from cqrs.messaging.backoff import Backoff
-from cqrs.messaging.dead_letters import message_of
 from cqrs.messaging.delivery import Delivery, DeliveryHandler
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, TopicPartition

@@ -61,12 +61,6 @@ class MemoryBroker:
             return []
         return [message for at, offset in positions.items() for message in self._logs[at][offset:]]
 
-    async def message_count(self, topic: str, count: int) -> list[Message]:
-        """Wait until `topic` holds at least `count` messages and return them all."""
-        async with self._grown:
-            await self._grown.wait_for(lambda: len(self.messages(topic)) >= count)
-        return self.messages(topic)
-
     def _partition(self, message: OutgoingMessage) -> int:
         return zlib.crc32(message.key or b"") % self._counts[message.topic]
 
