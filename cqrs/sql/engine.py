@@ -1,6 +1,8 @@
 """Make an engine whose transactions are what they look like, on SQLite as on PostgreSQL."""
 
 import inspect
+import sqlite3
+import time
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,10 +10,10 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from cqrs.exceptions import ConfigurationException
 from cqrs.sql.failures import READ_ONLY_OPTION, replace_failure
@@ -21,6 +23,7 @@ SQLITE_DRIVER = "sqlite+aiosqlite"
 
 _POSTGRESQL_NAMES = frozenset({"postgres", "postgresql", "psql", "pg"})
 _QUERY_ONLY = "cqrs_query_only"
+_PRIMARY_CODE = 0xFF  # https://www.sqlite.org/rescode.html: an extended code holds its primary one in the low byte
 # What SQLAlchemy's own asyncpg dialect takes out of the query before asyncpg sees it.
 _DIALECT_OPTIONS = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "async_creator_fn"})
 _SECONDS = ("timeout", "command_timeout")
@@ -176,7 +179,7 @@ def _sqlite_engine(url: URL, options: EngineOptions) -> AsyncEngine:
         hide_parameters=True,
         connect_args={"timeout": options.busy_timeout},
     )
-    event.listen(engine.sync_engine, "connect", _tune_sqlite)
+    event.listen(engine.sync_engine, "connect", lambda connection, _: _tune_sqlite(connection, options.busy_timeout))
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -190,14 +193,33 @@ def _make_folder(file: Path) -> None:
         raise ConfigurationException([problem]) from error
 
 
-def _tune_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+def _tune_sqlite(connection: DBAPIConnection, busy_timeout: float) -> None:
     # The driver's own idea of transactions begins them late and breaks SAVEPOINT: we say BEGIN ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
+    _switch_to_wal(cursor, busy_timeout)
     # FULL: a commit is on the disk before the message's offset moves past it.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: DBAPICursor, busy_timeout: float) -> None:
+    """Switch to write-ahead logging, which does not wait for its lock by itself as other statements do.
+
+    Processes that open a new file at once meet there; BEGIN IMMEDIATE does wait, so it stands in for the waiting.
+    """
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
