@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
@@ -16,7 +17,7 @@ from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
 from cqrs.kafka.membership import Membership, ours, theirs
-from cqrs.messaging.message import Message, TopicPartition
+from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
 _log = logging.getLogger(__name__)
@@ -114,7 +115,12 @@ class KafkaConsumer:
         if self._line is None:
             await self._join(listener)
 
-    async def poll(self, timeout_seconds: float) -> Sequence[Message]:
+    async def poll(
+        self,
+        timeout_seconds: float,
+        partitions: Collection[TopicPartition] | None = None,
+        max_records: int | None = None,
+    ) -> Sequence[Message]:
         """Return the next records, in order within each partition; nothing when none came in time.
 
         Raises:
@@ -130,8 +136,8 @@ class KafkaConsumer:
             await self._require_contact(line)
         return messages
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit, for each partition, the offset of the next record to read.
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """Commit, for each partition, the next record to read and what to note beside it.
 
         A partition that is not this member's any more is left out, with a log line: its next owner reads on from what
         was committed before.
@@ -140,10 +146,14 @@ class KafkaConsumer:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
         """
         assigned = frozenset(map(ours, self._line.client.assignment())) if self._line else frozenset()
-        owned = {theirs(partition): offset for partition, offset in offsets.items() if partition in assigned}
-        lost = set(offsets) - assigned
+        owned = {
+            theirs(partition): OffsetAndMetadata(at.offset, at.metadata)
+            for partition, at in positions.items()
+            if partition in assigned
+        }
+        lost = set(positions) - assigned
         if self._line is not None and owned and not await self._commit(self._line.client, owned):
-            lost = set(offsets)
+            lost = set(positions)
         if lost:
             places = ", ".join(sorted(f"{partition.topic}[{partition.partition}]" for partition in lost))
             _log.warning("Group %s took %s away from this member: not committed", self._group_id, places)
@@ -203,7 +213,7 @@ class KafkaConsumer:
         finally:
             await abandon_consumer(client)
 
-    async def _commit(self, client: TolerantConsumer, owned: Mapping[KafkaPartition, int]) -> bool:
+    async def _commit(self, client: TolerantConsumer, owned: Mapping[KafkaPartition, OffsetAndMetadata]) -> bool:
         with kafka_failures(f"committing {self._where}"):
             try:
                 async with asyncio.timeout(self._request_timeout):

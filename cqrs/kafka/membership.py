@@ -67,7 +67,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Tell the listener, then let records pass."""
         self._partitions = frozenset(ours(partition) for partition in assigned)
         try:
-            await self._listener.on_assigned(self._partitions)
+            await self._listener.on_assigned(dict.fromkeys(self._partitions))
         finally:
             self._announced.set()
 

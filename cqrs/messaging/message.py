@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cqrs.tracing.tracer import Headers
 
-__all__ = ["Headers", "Message", "OutgoingMessage", "Receipt", "TopicPartition"]
+__all__ = ["Headers", "Message", "OutgoingMessage", "Position", "Receipt", "TopicPartition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,19 @@ class TopicPartition:
 
     topic: str
     partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Say how far a group has come in one partition.
+
+    Attributes:
+        offset: Of the next record to read.
+        metadata: What the group noted beside it, at most 4,096 bytes; empty for nothing.
+    """
+
+    offset: int
+    metadata: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """What delivery needs from the outside: each port is implemented by one adapter room and by `cqrs.testing`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from cqrs.messaging.message import Message, OutgoingMessage, Receipt, TopicPartition
+from cqrs.messaging.message import Message, OutgoingMessage, Position, Receipt, TopicPartition
 
 T = TypeVar("T")
 
@@ -25,8 +25,12 @@ class Producer(Protocol):
 class RebalanceListener(Protocol):
     """Be told which partitions a consumer gains and loses."""
 
-    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        """Take note of new partitions; called before their first record is polled."""
+    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
+        """Take note of new partitions; called before their first record is polled.
+
+        Args:
+            committed: What the group had committed for each of them, or None where it had not committed yet.
+        """
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Finish or drop work in hand and commit; the partitions go to others when this returns."""
@@ -42,12 +46,27 @@ class Consumer(Protocol):
             DependencyUnavailableException: the broker cannot be reached.
         """
 
-    async def poll(self, timeout_seconds: float) -> Sequence[Message]:
-        """Return the next records, in order within each partition; nothing when none came in time."""
+    async def poll(
+        self,
+        timeout_seconds: float,
+        partitions: Collection[TopicPartition] | None = None,
+        max_records: int | None = None,
+    ) -> Sequence[Message]:
+        """Return the next records, in order within each partition; nothing when none came in time.
+
+        Args:
+            timeout_seconds: How long to wait for the first record.
+            partitions: Where records are wanted from; those of other partitions stay where they are, for a later poll.
+                None wants all; an empty collection only watches over the membership.
+            max_records: The most that are returned; None leaves it to the adapter.
+
+        Raises:
+            DependencyUnavailableException: the broker is away; polling again, after a while, is right.
+        """
         ...
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit, for each partition, the offset of the next record to read.
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """Commit, for each partition, the next record to read and what to note beside it.
 
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from cqrs.exceptions import DependencyUnavailableException, is_retryable, message_of
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import Delivery, DeliveryHandler
 from cqrs.messaging.envelope import read_envelope
-from cqrs.messaging.message import Message, TopicPartition
+from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.messaging.progress import Progress
 
@@ -79,11 +79,11 @@ class Subscriber:
         self._stopping.set()
         self._interrupted.set()
 
-    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        """Begin a new epoch for `partitions`."""
-        self._progress.assign(partitions)
+    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
+        """Begin a new epoch for these partitions."""
+        self._progress.assign(committed)
         self.assigned.set()
-        logger.info("assigned %s", _names(partitions))
+        logger.info("assigned %s", _names(frozenset(committed)))
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Wait for the record in hand if it is of `partitions`, commit their progress and forget them."""
@@ -181,7 +181,7 @@ class Subscriber:
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
+            await self._consumer.commit({partition: Position(offset) for partition, offset in offsets.items()})
         except DependencyUnavailableException as error:
             logger.warning("offsets are not committed yet: %s", error)
             return

@@ -2,10 +2,10 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cqrs.exceptions import UnpublishableEventException
-from cqrs.messaging.message import Headers, Message, OutgoingMessage, Receipt, TopicPartition
+from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
 
@@ -22,7 +22,7 @@ class MemoryBroker:
         }
         self._counts = dict(topics)
         self._grown = asyncio.Condition()
-        self.committed: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, Position] = {}
 
     @property
     def topics(self) -> Mapping[str, int]:
@@ -114,27 +114,40 @@ class MemoryConsumer:
             raise RuntimeError("MemoryConsumer.reassign() needs start() first")
         if self._positions:
             await self._listener.on_revoked(frozenset(self._positions))
-        self._positions = {each: self._broker.committed.get(each, 0) for each in partitions}
-        await self._listener.on_assigned(partitions)
+        committed = {each: self._broker.committed.get(each) for each in partitions}
+        self._positions = {each: at.offset if at else 0 for each, at in committed.items()}
+        await self._listener.on_assigned(committed)
 
-    async def poll(self, timeout_seconds: float) -> Sequence[Message]:
+    async def poll(
+        self,
+        timeout_seconds: float,
+        partitions: Collection[TopicPartition] | None = None,
+        max_records: int | None = None,
+    ) -> Sequence[Message]:
         """Return what came since the last poll; see `Consumer.poll`."""
         if self.failures:
             raise self.failures.pop(0)
-        messages = await self._broker.read(self._positions, timeout_seconds)
+        wanted = self._positions if partitions is None else _only(self._positions, partitions)
+        messages = (await self._broker.read(wanted, timeout_seconds))[:max_records]
+        if not self._positions.keys() >= wanted.keys():
+            return ()  # they were revoked meanwhile
         for message in messages:
             self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
         return messages
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Keep `offsets`; see `Consumer.commit`."""
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """Keep `positions`; see `Consumer.commit`."""
         if self.commit_failures:
             raise self.commit_failures.pop(0)
-        self._broker.committed.update(offsets)
+        self._broker.committed.update(positions)
 
     async def stop(self) -> None:
         """Leave the group."""
         self.stopped = True
+
+
+def _only(positions: Mapping[TopicPartition, int], partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    return {each: offset for each, offset in positions.items() if each in partitions}
 
 
 def _stored(message: OutgoingMessage, partition: int, offset: int) -> Message:

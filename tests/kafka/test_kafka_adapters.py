@@ -12,7 +12,7 @@ from confluent_kafka import Producer as OutsideProducer
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
-from cqrs.messaging.message import Message, OutgoingMessage, TopicPartition
+from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.testing.kafka_server import KafkaServer
 
@@ -128,7 +128,7 @@ async def test_another_member_goes_on_at_the_committed_offset(
     first, second = consumers(topic), consumers(topic)
     await first.start(Listener())
     await read(first, 3)
-    await first.commit({TopicPartition(topic, 0): 2})
+    await first.commit({TopicPartition(topic, 0): Position(2)})
     await first.stop()
     await second.start(Listener())
     assert [m.value for m in await read(second, 1)] == [b"3"]
@@ -250,7 +250,7 @@ async def test_a_commit_of_lost_partitions_is_dropped(
     consumer = consumers(topic)
     await consumer.start(Listener())
     with caplog.at_level(logging.WARNING, logger="cqrs"):
-        await consumer.commit({TopicPartition(foreign, 0): 1})
+        await consumer.commit({TopicPartition(foreign, 0): Position(1)})
     assert f"took {foreign}[0] away" in caplog.text
 
 
@@ -265,14 +265,14 @@ async def test_a_broker_that_goes_away_is_reported_and_found_again(
     await consumer.start(Listener())
     await producer.send(OutgoingMessage(topic, b"k", b"before"))
     assert [m.value for m in await read(consumer, 1)] == [b"before"]
-    await consumer.commit({TopicPartition(topic, 0): 1})
+    await consumer.commit({TopicPartition(topic, 0): Position(1)})
     await asyncio.to_thread(getattr(kafka_server, how))
     with pytest.raises(DependencyUnavailableException):
         await producer.send(OutgoingMessage(topic, b"k", b"given up"))
     with pytest.raises(DependencyUnavailableException):
         await read(consumer, 1)
     with pytest.raises(DependencyUnavailableException):
-        await consumer.commit({TopicPartition(topic, 0): 1})
+        await consumer.commit({TopicPartition(topic, 0): Position(1)})
     await asyncio.to_thread(kafka_server.start)
     await producer.send(OutgoingMessage(topic, b"k", b"after"))
     assert [m.value for m in await read(consumer, 1, patiently=True)] == [b"after"]

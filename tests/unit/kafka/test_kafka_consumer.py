@@ -8,7 +8,7 @@ from confluent_kafka import Producer as OutsideProducer
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
-from cqrs.messaging.message import Message, OutgoingMessage, TopicPartition
+from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 
@@ -120,7 +120,7 @@ async def test_a_new_member_goes_on_at_the_committed_offset(producers: MakeProdu
     first = consumers()
     await first.start(Listener())
     found = await read(first, 3)
-    await first.commit({TopicPartition(TOPIC, found[0].partition): 2})
+    await first.commit({TopicPartition(TOPIC, found[0].partition): Position(2)})
     await first.stop()
     second = consumers()
     await second.start(Listener())
@@ -136,7 +136,7 @@ async def test_a_member_that_polls_nothing_for_longer_than_its_session_stays_one
     await consumer.start(listener)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(listener.revoked.wait(), 1.7)
-    await consumer.commit(dict.fromkeys(ALL, 0))
+    await consumer.commit(dict.fromkeys(ALL, Position(0)))
     await send(producers(), b"1")
     assert [m.value for m in await read(consumer, 1)] == [b"1"]
 
@@ -160,7 +160,7 @@ async def test_partitions_of_others_are_left_out_of_a_commit(
     await consumer.start(Listener())
     mine = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
     with caplog.at_level(logging.WARNING, logger="cqrs"):
-        await consumer.commit({mine: 1, TopicPartition("foreign", 4): 9})
+        await consumer.commit({mine: Position(1), TopicPartition("foreign", 4): Position(9)})
         await consumer.commit({})
     assert "took foreign[4] away" in caplog.text
     await consumer.stop()
@@ -177,7 +177,7 @@ async def test_a_commit_of_a_member_that_was_left_behind_is_dropped(
     await consumer.start(Listener())
     broker.fail_requests(ApiKey.OFFSET_COMMIT, code)
     with caplog.at_level(logging.WARNING, logger="cqrs"):
-        await consumer.commit(dict.fromkeys(ALL, 1))
+        await consumer.commit(dict.fromkeys(ALL, Position(1)))
     assert f"took {TOPIC}[0], {TOPIC}[1], {TOPIC}[2] away" in caplog.text
 
 
@@ -187,7 +187,7 @@ async def test_a_commit_that_the_broker_refuses_is_an_error(broker: EmbeddedBrok
     await consumer.start(Listener())
     broker.fail_requests(ApiKey.OFFSET_COMMIT, METADATA_TOO_LARGE)
     with pytest.raises(DependencyUnavailableException, match="committing"):
-        await consumer.commit(dict.fromkeys(ALL, 1))
+        await consumer.commit(dict.fromkeys(ALL, Position(1)))
 
 
 @pytest.mark.asyncio
@@ -195,7 +195,7 @@ async def test_a_commit_survives_a_moment_s_trouble(broker: EmbeddedBroker, cons
     consumer = consumers()
     await consumer.start(Listener())
     broker.fail_requests(ApiKey.OFFSET_COMMIT, NOT_COORDINATOR)
-    await consumer.commit(dict.fromkeys(ALL, 0))
+    await consumer.commit(dict.fromkeys(ALL, Position(0)))
 
 
 @pytest.mark.asyncio
@@ -204,7 +204,7 @@ async def test_a_commit_while_the_broker_is_away_ends_in_time(broker: EmbeddedBr
     await consumer.start(Listener())
     broker.broker_down()
     with pytest.raises(DependencyUnavailableException, match=r"committing orders\.commands as orders"):
-        await consumer.commit(dict.fromkeys(ALL, 1))
+        await consumer.commit(dict.fromkeys(ALL, Position(1)))
 
 
 @pytest.mark.asyncio
@@ -233,7 +233,7 @@ async def test_after_a_long_absence_the_group_is_joined_anew_at_the_committed_of
     await consumer.start(listener)
     await send(producers(), b"1", b"2")
     partition = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
-    await consumer.commit({partition: 1})
+    await consumer.commit({partition: Position(1)})
     broker.broker_down()
     while ("revoked", ALL) not in listener.told:
         with pytest.raises(DependencyUnavailableException):
@@ -314,7 +314,7 @@ async def test_a_consumer_that_does_not_run_says_so(consumers: MakeConsumer) -> 
     with pytest.raises(ConfigurationException, match=r"start\(listener\)"):
         await consumer.poll(0)
     await consumer.stop()
-    await consumer.commit({TopicPartition(TOPIC, 0): 1})
+    await consumer.commit({TopicPartition(TOPIC, 0): Position(1)})
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ import pytest
 from cqrs.exceptions import DependencyUnavailableException
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import HANDLED, Delivery, DeliveryHandler, Outcome
-from cqrs.messaging.message import OutgoingMessage, TopicPartition
+from cqrs.messaging.message import OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.subscriber import Subscriber
 from cqrs.testing.memory import MemoryBroker, MemoryConsumer
 
@@ -73,7 +73,7 @@ async def test_records_are_settled_in_order_and_committed_behind() -> None:
         await recorder.until(3)
 
     assert recorder.seen == [b"1", b"2", b"3"]
-    assert broker.committed == {P0: 3}
+    assert broker.committed == {P0: Position(3)}
 
 
 @pytest.mark.asyncio
@@ -104,7 +104,7 @@ async def test_a_stop_leaves_a_held_record_uncommitted() -> None:
     async with running(member):
         await first_done.wait()
 
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
 
 
 @pytest.mark.asyncio
@@ -140,7 +140,7 @@ async def test_stop_finishes_the_record_in_hand_commits_it_and_starts_no_other()
         recorder.gate.set()
 
     assert recorder.seen == [b"1"]
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
 
 
 @pytest.mark.asyncio
@@ -157,7 +157,7 @@ async def test_revocation_waits_for_the_record_in_hand_and_commits_it() -> None:
         recorder.gate.set()
         await rebalance
 
-        assert broker.committed == {P0: 1}
+        assert broker.committed == {P0: Position(1)}
         assert recorder.seen == [b"1"], "what was read but not begun goes to the next owner"
 
 
@@ -203,7 +203,7 @@ async def test_a_failed_commit_is_repeated_before_leaving() -> None:
     async with running(subscriber(consumer, recorder)):
         await recorder.until(1)
 
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
     assert consumer.stopped
 
 
@@ -238,7 +238,7 @@ async def test_joining_is_repeated_until_the_broker_answers() -> None:
     async with running(subscriber(LateConsumer(broker, ["c"]), recorder)):
         await recorder.until(1)
 
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
 
 
 @pytest.mark.asyncio
@@ -261,7 +261,7 @@ async def test_what_was_settled_before_a_held_record_is_committed_while_it_is_he
     held = asyncio.Event()
 
     class Watched(MemoryConsumer):
-        async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        async def commit(self, offsets: Mapping[TopicPartition, Position]) -> None:
             await super().commit(offsets)
             held.set()
 
@@ -274,7 +274,7 @@ async def test_what_was_settled_before_a_held_record_is_committed_while_it_is_he
     async with running(member):
         await asyncio.wait_for(held.wait(), 5)
 
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
 
 
 @pytest.mark.asyncio
@@ -297,7 +297,7 @@ async def test_a_loop_that_is_cut_off_at_the_end_of_its_budget_commits_what_it_d
     await asyncio.wait({task})
 
     assert task.cancelled()
-    assert broker.committed == {P0: 1}
+    assert broker.committed == {P0: Position(1)}
     assert consumer.stopped
 
 
