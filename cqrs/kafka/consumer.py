@@ -16,7 +16,7 @@ from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
-from cqrs.kafka.membership import Membership, ours, theirs
+from cqrs.kafka.membership import Membership, theirs
 from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
@@ -85,6 +85,7 @@ class KafkaConsumer:
         self._topics = tuple(topics)
         self._group_id = group_id
         self._start_timeout = start_timeout_seconds
+        self._max_poll_records = max_poll_records
         self._request_timeout = request_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
         self._silence = silence_seconds
@@ -123,12 +124,21 @@ class KafkaConsumer:
     ) -> Sequence[Message]:
         """Return the next records, in order within each partition; nothing when none came in time.
 
+        Records of other partitions stay where they are, at most one fetch of each; partitions that are not this
+        member's any more are ignored.
+
+        Args:
+            timeout_seconds: How long to wait for the first record.
+            partitions: Where records are wanted from; None for everywhere, nothing to watch over the membership alone.
+            max_records: The most that are returned; None for `max_poll_records`.
+
         Raises:
             DependencyUnavailableException: the broker is away; polling again, after a while, is right.
         """
         line = await self._joined()
+        most = self._max_poll_records if max_records is None else max_records
         try:
-            messages = await _poll(line, timeout_seconds)
+            messages = await _poll(line, timeout_seconds, partitions if most > 0 else (), most)
         except Exception as error:
             await self._leave(line)
             raise DependencyUnavailableException("kafka", f"reading {self._where}: {error!r}") from error
@@ -145,7 +155,7 @@ class KafkaConsumer:
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
         """
-        assigned = frozenset(map(ours, self._line.client.assignment())) if self._line else frozenset()
+        assigned = self._line.membership.partitions if self._line else frozenset()
         owned = {
             theirs(partition): OffsetAndMetadata(at.offset, at.metadata)
             for partition, at in positions.items()
@@ -177,12 +187,14 @@ class KafkaConsumer:
         return await self._join(self._listener)
 
     async def _join(self, listener: RebalanceListener) -> "_Line":
-        line = _Line(self._new_client(), Membership(listener))
+        client = self._new_client()
+        line = _Line(client, Membership(listener, client.begin, self._request_timeout))
         line.client.subscribe(topics=self._topics, listener=line.membership)
         try:
             with kafka_failures(f"joining {self._where}"):
                 async with asyncio.timeout(self._start_timeout):
                     await line.client.start()
+                    await line.membership.settled()
         except BaseException:
             await self._give_back(line)
             raise
@@ -200,7 +212,7 @@ class KafkaConsumer:
     async def _give_back(self, line: "_Line") -> None:
         """Have the listener end its work, which may still be committed, then leave the group."""
         try:
-            await line.membership.end()
+            await line.membership.close()
         except Exception:  # noqa: BLE001 - as aiokafka does: a listener must not keep the client from being replaced
             _log.exception("The listener failed when it lost the partitions of %s", self._where)
         finally:
@@ -224,23 +236,23 @@ class KafkaConsumer:
 
     async def _require_contact(self, line: "_Line") -> None:
         """Raise when nothing came because nobody answers: aiokafka itself only logs that."""
-        silence = line.client.silence_seconds
-        if line.client.is_broken or silence > self._rejoin:
+        silence = line.client.silence_seconds if line.membership.is_settled else 0.0
+        quiet = line.client.quiet_seconds
+        if max(silence, quiet) > self._rejoin:
             await self._leave(line)
-        elif silence <= self._silence or await self._is_idle(line):
+        elif silence <= self._silence:
+            if quiet > self._silence:
+                await self._ask(line)
             return
         raise DependencyUnavailableException(
-            "kafka", f"reading {self._where}: no fetch was answered for {silence:.1f} s"
+            "kafka", f"reading {self._where}: no fetch was answered for {max(silence, quiet):.1f} s"
         )
 
-    async def _is_idle(self, line: "_Line") -> bool:
-        """Say whether the broker answers and there is nothing to fetch: no partitions, or a rebalance."""
-        if line.membership.is_settled and line.client.assignment():
-            return False
+    async def _ask(self, line: "_Line") -> None:
+        """Have a broker answer when there is nothing to fetch: no room, no partitions, or a rebalance."""
         with kafka_failures(f"reading {self._where}"):
             async with asyncio.timeout(self._request_timeout):
-                await line.client.topics()
-        return True
+                await line.client.ask_broker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +278,26 @@ def _session_ms(seconds: float) -> int:
     return _ms(seconds)
 
 
-async def _poll(line: _Line, timeout_seconds: float) -> Sequence[Message]:
+async def _poll(
+    line: _Line, timeout_seconds: float, wanted: Collection[TopicPartition] | None, most: int
+) -> Sequence[Message]:
     """Return records that the listener is ready for; nothing while the group is rebalancing."""
+    line.membership.check()
+    line.client.check()
     with contextlib.suppress(TimeoutError):
         # getmany() itself would wait for the end of a rebalance, however long.
         async with asyncio.timeout(timeout_seconds + _MARGIN_SECONDS):
-            if line.membership.is_empty:
-                line.membership.hold(await line.client.getmany(timeout_ms=int(timeout_seconds * 1000)))
-            return await line.membership.take()
+            if not line.membership.holds(wanted):
+                await _fetch(line, timeout_seconds, wanted, most)
+            return await line.membership.take(wanted, most)
     return ()
+
+
+async def _fetch(line: _Line, timeout_seconds: float, wanted: Collection[TopicPartition] | None, most: int) -> None:
+    assigned = line.client.assignment()
+    places = [place for place in map(theirs, wanted or ()) if place in assigned]
+    if wanted is None or places:
+        fetched = await line.client.getmany(*places, timeout_ms=int(timeout_seconds * 1000), max_records=most)
+        line.membership.hold(fetched)
+    else:  # to aiokafka no names mean all partitions
+        await line.membership.failed()

@@ -9,17 +9,20 @@ its own; nothing is changed for other users of aiokafka in the process.
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from functools import partial
 from types import MethodType
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.consumer.fetcher import UNKNOWN_OFFSET, Fetcher, OffsetResetStrategy, PartitionRecords
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.errors import KafkaError
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 
 from cqrs.kafka import batches
+from cqrs.kafka.coordination import CarefulCoordinator
 from cqrs.kafka.patience import PatientClient
 from cqrs.kafka.rebinding import rebound
 
@@ -36,9 +39,10 @@ Records: TypeAlias = Generator[Record, None, None]
 
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
-    """Be aiokafka's consumer, over a fetcher that no record can stop."""
+    """Be aiokafka's consumer, over a fetcher that no record can stop and a careful coordinator."""
 
     _fetcher: "_TolerantFetcher | None"
+    _coordinator: CarefulCoordinator
 
     def __init__(self, *topics: str, **options: object) -> None:
         build: Callable[..., None] = rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=PatientClient)
@@ -46,12 +50,55 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     async def start(self) -> None:
         """Connect, join the group and wait for the first assignment."""
-        await rebound(AIOKafkaConsumer.start, Fetcher=_TolerantFetcher)(self)
+        classes = {"Fetcher": _TolerantFetcher, "GroupCoordinator": CarefulCoordinator}
+        await rebound(AIOKafkaConsumer.start, **classes)(self)
+
+    async def begin(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata | None]:
+        """Read what the group committed for newly assigned partitions, and have fetching begin there, or at the start.
+
+        Raises:
+            KafkaError: the broker refuses to say.
+        """
+        committed = await self._coordinator.read_committed(partitions)
+        assignment = self._subscription.subscription.assignment
+        for partition, at in committed.items():
+            state = assignment.state_value(partition)
+            if at is None:
+                state.await_reset(OffsetResetStrategy.EARLIEST)
+            else:
+                state.seek(at.offset)
+            state.update_committed(at or OffsetAndMetadata(UNKNOWN_OFFSET, ""))  # lets the fetcher look again
+        return committed
+
+    async def ask_broker(self) -> None:
+        """Have a broker say something; the caller sets the deadline.
+
+        Raises:
+            KafkaError: what it says is no.
+        """
+        await self._coordinator.ask()
+
+    def check(self) -> None:
+        """Raise what ended one of aiokafka's tasks, or what it wants its user to know."""
+        coordination, metadata = self._coordinator._coordination_task, self._client._sync_task  # noqa: SLF001
+        for task in (coordination, metadata, self._fetcher and self._fetcher.error_future):
+            if task is not None and task.done():
+                reason = "it was cancelled" if task.cancelled() else repr(task.exception())
+                raise KafkaError(f"a task of the client has ended: {reason}")
+        self._coordinator.check_errors()
 
     @property
     def silence_seconds(self) -> float:
-        """Return how long no fetch has been answered."""
-        return 0.0 if self._fetcher is None else time.monotonic() - self._fetcher.answered_at
+        """Return how long no fetch has been answered that was owed; 0 while all that may be fetched is here."""
+        if self._fetcher is None:
+            return 0.0
+        return time.monotonic() - max(self._fetcher.answered_at, self._fetcher.rested_at)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Return how long no broker of the group has answered anything."""
+        answered_at = 0.0 if self._fetcher is None else self._fetcher.answered_at
+        return time.monotonic() - max(answered_at, self._coordinator.heard_at)
 
     @property
     def is_broken(self) -> bool:
@@ -64,6 +111,7 @@ class _TolerantFetcher(Fetcher):  # type: ignore[misc]
 
     def __init__(self, *args: object, **options: object) -> None:
         self.answered_at = time.monotonic()
+        self.rested_at = 0.0  # when there was last nothing to ask for, so nobody owed an answer
         self._damaged: dict[tuple[TopicPartition, int], int] = {}
         process = rebound(
             Fetcher._proc_fetch_request,  # noqa: SLF001
@@ -72,6 +120,14 @@ class _TolerantFetcher(Fetcher):  # type: ignore[misc]
         )
         self._proc_fetch_request = MethodType(process, self)
         super().__init__(*args, **options)
+
+    def _get_actions_per_node(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assignment: Assignment
+    ) -> tuple[object, ...]:
+        if all(partition in self._records for partition in assignment.tps):
+            self.rested_at = time.monotonic()
+        actions: tuple[object, ...] = super()._get_actions_per_node(assignment)
+        return actions
 
     def _fetched(self, data: bytes) -> "_RecordSet":
         self.answered_at = time.monotonic()

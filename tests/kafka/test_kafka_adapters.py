@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -34,8 +34,8 @@ class Listener:
     def saw(self, messages: list[Message]) -> None:
         self.next_offsets |= {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
 
-    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        self.owned = partitions
+    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
+        self.owned = frozenset(committed)
         self.assigned.set()
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
@@ -43,7 +43,7 @@ class Listener:
         self.revocations.append(partitions)
         self.assigned.clear()
         if self.consumer is not None:
-            await self.consumer.commit(self.next_offsets)
+            await self.consumer.commit({each: Position(offset) for each, offset in self.next_offsets.items()})
         self.next_offsets = {}
 
 

@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from confluent_kafka import Producer as OutsideProducer
@@ -13,7 +13,8 @@ from cqrs.messaging.ports import Consumer
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 
 TOPIC = "orders.commands"
-ALL = frozenset(TopicPartition(TOPIC, number) for number in range(3))
+PLACES = [TopicPartition(TOPIC, number) for number in range(3)]
+ALL = frozenset(PLACES)
 MakeProducer = Callable[..., KafkaProducer]
 MakeConsumer = Callable[..., KafkaConsumer]
 
@@ -23,26 +24,42 @@ SASL_FAILED, GROUP_DENIED, NOT_COORDINATOR, ILLEGAL_GENERATION, REBALANCING, MET
 class Listener:
     def __init__(self) -> None:
         self.told: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.committed: dict[TopicPartition, Position | None] = {}
         self.revoked = asyncio.Event()
 
-    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        self.told.append(("assigned", partitions))
+    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
+        self.told.append(("assigned", frozenset(committed)))
+        self.committed = dict(committed)
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         self.told.append(("revoked", partitions))
         self.revoked.set()
 
 
-async def read(consumer: Consumer, count: int, *, patiently: bool = False) -> list[Message]:
+async def read(
+    consumer: Consumer, count: int, partitions: list[TopicPartition] | None = None, *, patiently: bool = False
+) -> list[Message]:
     found: list[Message] = []
     async with asyncio.timeout(20):
         while len(found) < count:
             try:
-                found += await consumer.poll(0.2)
+                found += await consumer.poll(0.2, partitions)
             except DependencyUnavailableException:
                 if not patiently:
                     raise
     return found
+
+
+async def poll_for(consumer: Consumer, seconds: float, partitions: list[TopicPartition]) -> None:
+    """Poll for a while from partitions that have nothing."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        assert not await consumer.poll(0.1, partitions)
+
+
+async def send_to(producer: KafkaProducer, partition: int, *values: bytes) -> None:
+    for value in values:
+        await producer.send(OutgoingMessage(TOPIC, b"k", value, partition=partition))
 
 
 async def send(producer: KafkaProducer, *values: bytes, key: bytes = b"k") -> None:
@@ -139,6 +156,110 @@ async def test_a_member_that_polls_nothing_for_longer_than_its_session_stays_one
     await consumer.commit(dict.fromkeys(ALL, Position(0)))
     await send(producers(), b"1")
     assert [m.value for m in await read(consumer, 1)] == [b"1"]
+
+
+@pytest.mark.asyncio
+async def test_the_listener_is_told_what_was_committed_and_reading_goes_on_there(
+    producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    producer = producers()
+    for partition in range(3):
+        for value in range(4):
+            await producer.send(OutgoingMessage(TOPIC, b"k", b"%d" % value, partition=partition))
+    consumer, listener = consumers(), Listener()
+    await consumer.start(listener)
+    assert listener.committed == dict.fromkeys(ALL)
+    noted = {PLACES[0]: Position(3, "5-6,9"), PLACES[1]: Position(2)}
+    await consumer.commit(noted)
+    await consumer.stop()
+    await consumer.start(listener)
+    assert listener.committed == {**noted, PLACES[2]: None}
+    found = await read(consumer, 7)
+    assert sorted((m.partition, m.offset) for m in found) == [(0, 3), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)]
+
+
+@pytest.mark.asyncio
+async def test_records_of_other_partitions_stay_prefetched_for_a_later_poll(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    outside = OutsideProducer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 50})
+    for value in (b"a", b"b", b"c"):  # in one batch: the embedded broker answers with one at a time
+        outside.produce(TOPIC, value, partition=0)
+    outside.flush(5)
+    await send_to(producers(), 1, b"d")
+    consumer = consumers()
+    await consumer.start(Listener())
+    assert [m.value for m in await read(consumer, 1, [PLACES[1]])] == [b"d"]
+    assert not await consumer.poll(0.05, [PLACES[1]])
+    assert not await consumer.poll(0.05, [])
+    assert not await consumer.poll(0.05, None, 0)
+    assert not await consumer.poll(0.05, [TopicPartition("foreign", 0)])
+    broker.broker_down()
+    assert [m.value for m in await consumer.poll(0.05, [PLACES[0], PLACES[2]], 2)] == [b"a", b"b"]
+    assert [m.value for m in await consumer.poll(0.05)] == [b"c"]
+
+
+@pytest.mark.asyncio
+async def test_what_is_fetched_and_not_wanted_is_bounded_and_starves_nobody(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
+) -> None:
+    producer = producers()
+    await send_to(producer, 0, *[b"x" * 1_000] * 50)
+    consumer = consumers(max_partition_fetch_bytes=5_000)
+    await consumer.start(Listener())
+    for number in range(20):
+        await send_to(producer, 1, b"%d" % number)
+        async with asyncio.timeout(1):
+            assert [m.offset for m in await read(consumer, 1, [PLACES[1]])] == [number]
+    broker.broker_down()
+    there = await consumer.poll(0.05, [PLACES[0]])
+    assert 1 <= len(there) <= 5
+    assert not await consumer.poll(0.05, [PLACES[0]]), "there was more than one fetch of it"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backlog", [True, False])
+async def test_a_consumer_that_wants_nothing_for_a_while_keeps_its_place(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer, backlog: bool
+) -> None:
+    producer, listener = producers(), Listener()
+    if backlog:
+        for partition in range(3):
+            await send_to(producer, partition, b"1", b"2")
+    consumer = consumers(session_timeout_seconds=1.0, silence_seconds=0.2, rejoin_seconds=0.5)
+    await consumer.start(listener)
+    await poll_for(consumer, 2.0, [])
+    assert listener.told == [("assigned", ALL)]
+    if not backlog:
+        for partition in range(3):
+            await send_to(producer, partition, b"1", b"2")
+    found = await read(consumer, 6)
+    assert sorted((m.partition, m.offset) for m in found) == [(p, n) for p in range(3) for n in range(2)]
+    assert not await consumer.poll(0.1)
+    assert listener.told == [("assigned", ALL)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backlog", [True, False])
+async def test_a_consumer_that_wants_nothing_notices_that_the_broker_is_away(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer, backlog: bool
+) -> None:
+    producer, listener = producers(), Listener()
+    for partition in range(3 if backlog else 0):
+        await send_to(producer, partition, b"1")
+    consumer = consumers(
+        session_timeout_seconds=30, silence_seconds=0.2, rejoin_seconds=1.0, request_timeout_seconds=0.3
+    )
+    await consumer.start(listener)
+    await poll_for(consumer, 0.5, [])
+    broker.broker_down()
+    with pytest.raises(DependencyUnavailableException, match=r"reading orders\.commands as orders"):
+        await poll_for(consumer, 2.0, [])
+    assert ("revoked", ALL) not in listener.told
+    broker.broker_up()
+    await send_to(producer, 0, b"2")
+    found = [m.value for m in await read(consumer, 4 if backlog else 1, patiently=True)]
+    assert sorted(found, key=str) == ([b"1", b"1", b"1", b"2"] if backlog else [b"2"])
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,142 @@
+"""Take part in a group with aiokafka, without what loses or repeats records there.
+
+aiokafka reads committed offsets behind the listener's back, takes an answer that is an error as a whole (OffsetFetch
+version 2 and later) for "nothing was committed", and sends a commit with whatever generation the member has by the
+time it leaves. Here they are read on demand, every error in the answer counts, and a commit belongs to the generation
+in which it was asked for.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from aiokafka.client import CoordinationType
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    IllegalGenerationError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import TopicPartition as KafkaPartition
+
+_MOVED = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
+_PASSING = (*_MOVED, GroupLoadInProgressError, UnknownTopicOrPartitionError)
+
+
+class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is untyped
+    """Be aiokafka's coordinator that reads committed offsets when it is asked, and fences commits.
+
+    Attributes:
+        heard_at: When a broker last answered, in the seconds of `time.monotonic`.
+    """
+
+    def __init__(self, *args: object, **options: object) -> None:
+        self.heard_at = time.monotonic()
+        self._settled_generation: int | None = None
+        super().__init__(*args, **options)
+
+    def start_commit_offsets_refresh_task(self, assignment: Assignment) -> None:
+        """Start nothing: fetching begins where `read_committed` says, so nobody waits for a second reading."""
+
+    async def read_committed(
+        self, partitions: Collection[KafkaPartition]
+    ) -> Mapping[KafkaPartition, OffsetAndMetadata | None]:
+        """Return what the group has committed for each of `partitions`, in one answer; None for nothing.
+
+        Waits out a coordinator that moves or loads, so the caller sets the deadline.
+
+        Raises:
+            KafkaError: the broker refuses to say.
+        """
+        while partitions:
+            await self.ensure_coordinator_known()
+            try:
+                return await self._ask_committed(partitions)
+            except KafkaError as error:
+                if not _passes(error):
+                    raise
+            await asyncio.sleep(self._retry_backoff_ms / 1000)
+        return {}
+
+    async def ask(self) -> None:
+        """Ask who coordinates the group, until somebody answers; the caller sets the deadline.
+
+        Raises:
+            KafkaError: the broker refuses to say.
+        """
+        while True:
+            try:
+                await self._client.coordinator_lookup(CoordinationType.GROUP, self.group_id)
+            except KafkaError as error:
+                if not _passes(error):
+                    raise
+            else:
+                self.heard_at = time.monotonic()
+                return
+            await asyncio.sleep(self._retry_backoff_ms / 1000)
+
+    async def _send_req(self, request: object) -> "_Answer":
+        answer: _Answer = await super()._send_req(request)
+        self.heard_at = time.monotonic()
+        return answer
+
+    async def _on_join_complete(
+        self, generation: int, member_id: str, protocol: str, member_assignment_bytes: bytes
+    ) -> None:
+        self._settled_generation = generation
+        await super()._on_join_complete(generation, member_id, protocol, member_assignment_bytes)
+
+    async def _do_commit_offsets(
+        self, assignment: Assignment, offsets: Mapping[KafkaPartition, OffsetAndMetadata]
+    ) -> None:
+        # Between two assignments the member may have a newer generation already, or none, which passes for a client
+        # outside of the group: either would be believed for partitions that are others' now.
+        if not assignment.active or self.generation != self._settled_generation:
+            raise IllegalGenerationError(self.group_id)
+        await super()._do_commit_offsets(assignment, offsets)
+
+    async def _ask_committed(
+        self, partitions: Collection[KafkaPartition]
+    ) -> Mapping[KafkaPartition, OffsetAndMetadata | None]:
+        numbers: defaultdict[str, list[int]] = defaultdict(list)
+        for partition in partitions:
+            numbers[partition.topic].append(partition.partition)
+        answer = await self._send_req(OffsetFetchRequest(self.group_id, list(numbers.items())))
+        self._require_good(getattr(answer, "error_code", 0))  # version 1 has none
+        found: dict[KafkaPartition, OffsetAndMetadata | None] = {}
+        for topic, places in answer.topics:
+            for number, offset, metadata, code in places:
+                self._require_good(code)
+                known = OffsetAndMetadata(offset, metadata or "") if offset >= 0 else None
+                found[KafkaPartition(topic, number)] = known
+        if missing := set(partitions) - found.keys():
+            raise KafkaError(f"the answer of the coordinator leaves out {sorted(missing)}")
+        return found
+
+    def _require_good(self, code: int) -> None:
+        if code == 0:
+            return
+        error_type = for_code(code)
+        if error_type in _MOVED:
+            self.coordinator_dead()
+        raise error_type(self.group_id) if error_type is GroupAuthorizationFailedError else error_type()
+
+
+class _Answer(Protocol):
+    """Name what is read of aiokafka's response to an OffsetFetch."""
+
+    topics: Collection[tuple[str, Collection[tuple[int, int, str | None, int]]]]
+
+
+def _passes(error: KafkaError) -> bool:
+    return bool(error.retriable) or isinstance(error, _PASSING)
