@@ -50,8 +50,10 @@ class MemoryBroker:
             self._grown.notify_all()
         return Receipt(message.topic, partition, len(log) - 1)
 
-    async def read(self, positions: Mapping[TopicPartition, int], timeout_seconds: float) -> list[Message]:
-        """Return everything from `positions` on, waiting for the first message at most `timeout_seconds`."""
+    async def read(
+        self, positions: Mapping[TopicPartition, int], timeout_seconds: float, most: int | None = None
+    ) -> list[Message]:
+        """Return the records from `positions` on, at most `most`, waiting for the first one for `timeout_seconds`."""
         try:
             async with asyncio.timeout(timeout_seconds), self._grown:
                 await self._grown.wait_for(
@@ -59,7 +61,10 @@ class MemoryBroker:
                 )
         except TimeoutError:
             return []
-        return [message for at, offset in positions.items() for message in self._logs[at][offset:]]
+        found: list[Message] = []
+        for at, offset in positions.items():
+            found += self._logs[at][offset : None if most is None else offset + most - len(found)]
+        return found
 
     def _partition(self, message: OutgoingMessage) -> int:
         return zlib.crc32(message.key or b"") % self._counts[message.topic]
@@ -87,8 +92,11 @@ class MemoryConsumer:
     """Read topics of a `MemoryBroker` as the only member of the group.
 
     Attributes:
+        start_failures: Errors that the next starts raise, first to last.
         failures: Errors that the next polls raise, first to last.
-        commit_failures: Errors that the next commits raise, first to last.
+        commit_failures: Errors that the next commits raise, first to last, before anything is kept.
+        stopped: Whether it has left the group.
+        polls: How often it was polled.
     """
 
     def __init__(self, broker: MemoryBroker, topics: Sequence[str]) -> None:
@@ -96,27 +104,27 @@ class MemoryConsumer:
         self._topics = topics
         self._positions: dict[TopicPartition, int] = {}
         self._listener: RebalanceListener | None = None
+        self._epoch = 0
+        self.start_failures: list[Exception] = []
         self.failures: list[Exception] = []
         self.commit_failures: list[Exception] = []
         self.stopped = False
+        self.polls = 0
 
     async def start(self, listener: RebalanceListener) -> None:
-        """Take every partition from its committed offset; see `Consumer.start`."""
-        self._listener = listener
-        counts = self._broker.topics
-        await self.reassign(
-            frozenset(TopicPartition(topic, number) for topic in self._topics for number in range(counts[topic]))
-        )
+        """Take every partition from its committed position; see `Consumer.start`."""
+        if self.start_failures:
+            raise self.start_failures.pop(0)
+        if self._listener is None:
+            self._listener = listener
+            await self.reassign(self._all())
 
     async def reassign(self, partitions: frozenset[TopicPartition]) -> None:
-        """Rebalance: revoke what is assigned, then assign `partitions` from their committed offsets."""
-        if self._listener is None:
-            raise RuntimeError("MemoryConsumer.reassign() needs start() first")
-        if self._positions:
-            await self._listener.on_revoked(frozenset(self._positions))
-        committed = {each: self._broker.committed.get(each) for each in partitions}
+        """Rebalance: revoke what is assigned, then assign `partitions` from their committed positions."""
+        listener = await self._revoke()
+        committed = {each: self._broker.committed.get(each) for each in sorted(partitions, key=_place)}
         self._positions = {each: at.offset if at else 0 for each, at in committed.items()}
-        await self._listener.on_assigned(committed)
+        await listener.on_assigned(committed)
 
     async def poll(
         self,
@@ -124,30 +132,53 @@ class MemoryConsumer:
         partitions: Collection[TopicPartition] | None = None,
         max_records: int | None = None,
     ) -> Sequence[Message]:
-        """Return what came since the last poll; see `Consumer.poll`."""
+        """Return what came since the last poll; see `Consumer.poll`. A limit is shared by turns."""
+        self.polls += 1
         if self.failures:
             raise self.failures.pop(0)
-        wanted = self._positions if partitions is None else _only(self._positions, partitions)
-        messages = (await self._broker.read(wanted, timeout_seconds))[:max_records]
-        if not self._positions.keys() >= wanted.keys():
+        epoch = self._epoch
+        wanted = {} if max_records is not None and max_records < 1 else self._wanted(partitions)
+        messages = await self._broker.read(wanted, timeout_seconds, max_records)
+        if epoch != self._epoch:
             return ()  # they were revoked meanwhile
         for message in messages:
-            self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
+            partition = TopicPartition(message.topic, message.partition)
+            self._positions.pop(partition)
+            self._positions[partition] = message.offset + 1  # the last to be read by the next poll
         return messages
 
     async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
-        """Keep `positions`; see `Consumer.commit`."""
+        """Keep the positions of partitions that are assigned; see `Consumer.commit`."""
         if self.commit_failures:
             raise self.commit_failures.pop(0)
-        self._broker.committed.update(positions)
+        self._broker.committed.update({each: at for each, at in positions.items() if each in self._positions})
 
     async def stop(self) -> None:
-        """Leave the group."""
+        """Leave the group without committing anything."""
+        self._listener = None
+        self._positions = {}
+        self._epoch += 1
         self.stopped = True
 
+    async def _revoke(self) -> RebalanceListener:
+        if self._listener is None:
+            raise RuntimeError("MemoryConsumer.reassign() needs start() first")
+        self._epoch += 1
+        if self._positions:
+            await self._listener.on_revoked(frozenset(self._positions))
+        self._positions = {}
+        return self._listener
 
-def _only(positions: Mapping[TopicPartition, int], partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    return {each: offset for each, offset in positions.items() if each in partitions}
+    def _all(self) -> frozenset[TopicPartition]:
+        counts = self._broker.topics
+        return frozenset(TopicPartition(topic, number) for topic in self._topics for number in range(counts[topic]))
+
+    def _wanted(self, partitions: Collection[TopicPartition] | None) -> dict[TopicPartition, int]:
+        return {at: offset for at, offset in self._positions.items() if partitions is None or at in partitions}
+
+
+def _place(partition: TopicPartition) -> tuple[str, int]:
+    return partition.topic, partition.partition
 
 
 def _stored(message: OutgoingMessage, partition: int, offset: int) -> Message:
