@@ -27,22 +27,19 @@ from cqrs.command.unit_of_work import UnitOfWork
 from cqrs.config.auto_configuration import auto_configuration
 from cqrs.config.settings import ServiceSettings
 from cqrs.config.sources import export_dotenv
+from cqrs.consuming import ConsumingParts, delivery_problems, open_subscribers
 from cqrs.container import Container
 from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.http.management import ManagementSources, management_app
 from cqrs.http.schema_registry import schema_registry_app
 from cqrs.http.server import ThreadedServer
-from cqrs.kafka.clients import new_consumer, new_producer, new_topic_reader
-from cqrs.messaging.backoff import Backoff
-from cqrs.messaging.dead_letters import DeadLetters
-from cqrs.messaging.delivery import fold
-from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
+from cqrs.kafka.clients import new_producer, new_topic_reader
+from cqrs.messaging.dispatcher import CommandTypes
 from cqrs.messaging.events import MessageEventPublisher
 from cqrs.messaging.ports import Decoder, EventEncoder
 from cqrs.messaging.routes import event_types_of, route_problems, routes_of
 from cqrs.messaging.schemas import SchemaRegistry
-from cqrs.messaging.stack import middleware
 from cqrs.messaging.subscriber import Subscriber
 from cqrs.messaging.topics import ServiceTopics
 from cqrs.messaging.tracing import TracedProducer
@@ -77,12 +74,15 @@ class ServiceParts:
         events: Packages scanned for event classes, which declare `event_type`.
         tables: The tables to create at start, or None for a service without a database.
         version: The service's version, for traces and metrics.
+        transient: Errors of the client libraries that handlers use which the same call may not meet again; a command
+            that fails with one is run again, a bounded number of times.
     """
 
     packages: tuple[str | ModuleType, ...]
     events: tuple[str | ModuleType, ...] = ()
     tables: Tables | None = None
     version: str = "0"
+    transient: tuple[type[Exception], ...] = ()
 
 
 class Service:
@@ -118,10 +118,12 @@ class Service:
         self.settings = settings
         self.spans = spans
         self._parts = parts
-        self._topics = ServiceTopics(settings.command_topics, settings.topics, settings.dead_letter_suffix)
+        self._topics = ServiceTopics(
+            settings.command_topics, settings.topics, settings.dead_letter_suffix, settings.retry_topics
+        )
         self._closing = AsyncExitStack()
-        self._consuming: asyncio.Task[None] | None = None
-        self._subscriber: Subscriber | None = None
+        self._consuming: list[asyncio.Task[None]] = []
+        self._subscribers: list[Subscriber] = []
         self._told_to_stop = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -154,10 +156,11 @@ class Service:
             self._closing = closing.pop_all()
 
     async def ready(self) -> None:
-        """Return once the group has assigned partitions to this member."""
-        if self._subscriber is None:
+        """Return once each group has told this member its partitions."""
+        if not self._subscribers:
             raise RuntimeError("the service has not been started; call start() first")
-        await self._subscriber.assigned.wait()
+        for subscriber in self._subscribers:
+            await subscriber.assigned.wait()
 
     async def run(self) -> None:
         """Consume until SIGTERM, SIGINT or `stop()`; then finish what is in hand, commit, leave the group.
@@ -165,15 +168,16 @@ class Service:
         Raises:
             Exception: consuming ended by itself, which is a defect; the process should end and be started again.
         """
-        if self._consuming is None:
+        if not self._consuming:
             raise RuntimeError("the service has not been started; call start() first")
         self._tracing.install()
         with told_by_signals(self._told_to_stop):
             told = asyncio.create_task(self._told_to_stop.wait())
-            await asyncio.wait({self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
-            if self._consuming.done():
-                self._consuming.result()
+            for consuming in self._consuming:
+                if consuming.done():
+                    consuming.result()
             await self.stop()  # a second signal changes nothing: it is heard until everything is closed
 
     async def stop(self) -> None:
@@ -183,21 +187,23 @@ class Service:
         await closing.aclose()
 
     async def stop_consuming(self) -> None:
-        """Let the record in hand finish within the budget, commit and leave the group; all else stays open.
+        """Let the records in hand finish within the budget, commit and leave the groups; all else stays open.
 
         What does not finish is left uncommitted for the next member.
         """
-        if self._subscriber is None or self._consuming is None:
+        for subscriber in self._subscribers:
+            subscriber.stop()
+        if not self._consuming:
             return
-        self._subscriber.stop()
-        done, _ = await asyncio.wait({self._consuming}, timeout=self.settings.shutdown_timeout_seconds)
-        if not done:
+        _, late = await asyncio.wait(self._consuming, timeout=self.settings.shutdown_timeout_seconds)
+        if late:
             logger.warning(
-                "the record in hand did not finish within SHUTDOWN_TIMEOUT_SECONDS (%g); it will be read again",
+                "not all records in hand finished within SHUTDOWN_TIMEOUT_SECONDS (%g); these will be read again",
                 self.settings.shutdown_timeout_seconds,
             )
-            self._consuming.cancel()
-            await asyncio.wait({self._consuming})
+            for consuming in late:
+                consuming.cancel()
+            await asyncio.wait(late)
 
     def _open_telemetry(self, closing: AsyncExitStack) -> None:
         settings, version = self.settings, self._parts.version
@@ -297,6 +303,7 @@ class Service:
         events = event_types_of(scan(self._parts.events, lambda _: True))
         problems = [*self._topics.problems(topics), *self._command_problems()]
         problems += route_problems(routes, events, self._encoders, topics)
+        problems += delivery_problems(self.settings, self.handlers)
         problems += rule_problems(self.handlers.query_registrations(), events)
         if problems:
             raise ConfigurationException(problems)
@@ -323,22 +330,19 @@ class Service:
             yield from command_problems(self._schemas, each)
 
     async def _open_consumer(self, closing: AsyncExitStack) -> None:
-        settings = self.settings
-        letters = DeadLetters(self._producer, settings.kafka_group_id, settings.dead_letter_suffix)
-        dispatcher = Dispatcher(
+        parts = ConsumingParts(
             self.command_bus,
             self._types,
+            self.handlers,
             self._decoders,
-            max_bytes=settings.max_message_bytes,
-            topic_types=settings.topic_types,
+            self._producer,
+            self._topics,
+            self.tracer,
+            self._metrics,
+            self._parts.transient,
         )
-        self._subscriber = Subscriber(
-            new_consumer(settings, self.bootstrap_servers),
-            fold(middleware(self.tracer, self._metrics, letters, settings.kafka_group_id), dispatcher),
-            backoff=Backoff(settings.retry_backoff_min_ms / 1000, settings.retry_backoff_max_ms / 1000),
-            commit_seconds=settings.commit_interval_ms / 1000,
-        )
-        self._consuming = asyncio.create_task(self._subscriber.run(), name="subscriber")
+        self._subscribers = open_subscribers(self.settings, self.bootstrap_servers, parts)
+        self._consuming = [asyncio.create_task(each.run(), name="subscriber") for each in self._subscribers]
         closing.push_async_callback(self.stop_consuming)
 
     async def _open_invalidation(self, closing: AsyncExitStack) -> None:
@@ -361,15 +365,15 @@ class Service:
         self.management_url = await self._serve(closing, ThreadedServer(management_app(sources), host=host, port=port))
 
     def _liveness(self) -> Mapping[str, str | None]:
-        ended = self._consuming is None or (self._consuming.done() and not self._told_to_stop.is_set())
-        return {"consuming": "the consuming task has ended" if ended else None}
+        ended = any(each.done() for each in self._consuming) and not self._told_to_stop.is_set()
+        return {"consuming": "a consuming task has ended" if ended or not self._consuming else None}
 
     def _readiness(self) -> Mapping[str, str | None]:
-        subscriber = self._subscriber
-        assigned = subscriber is not None and subscriber.assigned.is_set()
+        assigned = bool(self._subscribers) and all(each.assigned.is_set() for each in self._subscribers)
+        waits = [each.waiting_for for each in self._subscribers if each.waiting_for is not None]
         return {
             "assignment": None if assigned else "no partitions are assigned yet",
-            "delivery": subscriber.waiting_for if subscriber is not None else None,
+            "delivery": "; ".join(waits) or None,
             "shutdown": "the service is stopping" if self._told_to_stop.is_set() else None,
         }
 

@@ -22,9 +22,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cqrs.cache.opening import cache_url_problem
+from cqrs.config.delivery_settings import DeliverySettings
 from cqrs.config.problems import settings_problems
 from cqrs.config.properties import CqrsProperties
 from cqrs.config.sources import read_sources
+from cqrs.config.topic_settings import TopicSettings
 from cqrs.exceptions import ConfigurationException
 
 _logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def _pairs(text: str) -> object:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
 
     Making one reads the sources and checks everything.
@@ -60,7 +62,9 @@ class ServiceSettings(BaseSettings):
         "DATABASE_",
         "DELIVERY_",
         "DEAD_LETTER_",
-        "RETRY_BACKOFF_",
+        "RETRY_",
+        "BREAKER_",
+        "REBALANCE_",
         "CACHE_",
         "COMMAND_TOPIC",
         "TOPIC_",
@@ -88,6 +92,9 @@ class ServiceSettings(BaseSettings):
     kafka_session_timeout_ms: PositiveInt = Field(
         default=10_000, description="Silence, in milliseconds, after which the group takes a member for dead"
     )
+    kafka_rebalance_timeout_ms: PositiveInt = Field(
+        default=60_000, description="Milliseconds the group waits for its members to finish their work and join again"
+    )
     kafka_max_poll_records: PositiveInt = Field(default=500, description="Records taken by one poll at most")
     kafka_request_timeout_ms: PositiveInt = Field(
         default=30_000, description="Milliseconds a broker may take to answer one request"
@@ -104,23 +111,6 @@ class ServiceSettings(BaseSettings):
     )
     dead_letter_suffix: str = Field(
         default="-dlt", min_length=1, description="What is added to a topic's name to name its dead letters' topic"
-    )
-
-    delivery_mode: Literal["at_least_once"] = Field(
-        default="at_least_once", description="The promise: at_least_once loses nothing, repeats carry the same event id"
-    )
-    commit_interval_ms: PositiveInt = Field(default=1_000, description="Milliseconds between commits of offsets")
-    max_message_bytes: PositiveInt = Field(
-        default=1_048_576, description="A larger record goes to the dead letters without being decoded, in bytes"
-    )
-    retry_backoff_min_ms: PositiveInt = Field(
-        default=100, description="Milliseconds before a held record runs again for the first time"
-    )
-    retry_backoff_max_ms: PositiveInt = Field(
-        default=30_000, description="Milliseconds between later runs of a held record at most"
-    )
-    shutdown_timeout_seconds: float = Field(
-        default=35.0, gt=0, description="Seconds that finishing work in hand may take after SIGTERM"
     )
 
     schema_registry_url: str | None = Field(
@@ -202,11 +192,12 @@ class ServiceSettings(BaseSettings):
         return value.upper() if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _backoff_in_order(self) -> Self:
-        if self.retry_backoff_min_ms > self.retry_backoff_max_ms:
+    def _drains_in_time(self) -> Self:
+        if self.rebalance_drain_seconds * 1000 >= self.kafka_rebalance_timeout_ms:
             raise ValueError(
-                f"RETRY_BACKOFF_MIN_MS ({self.retry_backoff_min_ms}) is above RETRY_BACKOFF_MAX_MS "
-                f"({self.retry_backoff_max_ms}); make it the smaller one."
+                f"REBALANCE_DRAIN_SECONDS ({self.rebalance_drain_seconds:g}) must be less than "
+                f"KAFKA_REBALANCE_TIMEOUT_MS ({self.kafka_rebalance_timeout_ms}): a member that drains for longer is "
+                "thrown out of its group."
             )
         return self
 

@@ -27,15 +27,18 @@ def new_producer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaProd
     )
 
 
-def new_consumer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaConsumer:
-    """Return what reads commands as a member of the group."""
+def new_consumer(
+    settings: ServiceSettings, bootstrap_servers: str, topics: Iterable[str], group_id: str
+) -> KafkaConsumer:
+    """Return what reads commands from `topics` as a member of a group."""
     return KafkaConsumer(
-        settings.command_topics,
-        settings.kafka_group_id,
+        tuple(topics),
+        group_id,
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
         max_poll_records=settings.kafka_max_poll_records,
         session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
+        rebalance_timeout_seconds=settings.kafka_rebalance_timeout_ms / 1000,
         request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
         fetch_max_wait_seconds=_fetch_seconds(settings),
     )

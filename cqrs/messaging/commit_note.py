@@ -3,14 +3,16 @@
 The text is `cqrs1:` and base85 (RFC 1924) of a CRC-32 and a body. The checksum covers the offset too, so a note says
 nothing beside another offset: where a tool copied it, or somebody moved the group, other records stand there.
 
-The body is a varint (twice the number of digests, plus 1 when the ranges are deflated), the digests, and the ranges:
-for each a varint of the unfinished offsets before it beyond the one that must be there, and a varint of its length less
-1. A varint holds 7 bits a byte, the lowest first, as in Protocol Buffers; deflated is RFC 1951 without a header.
+The body is two bytes (twice the number of digests, plus 1 when the ranges are deflated), the digests, and the ranges:
+each a varint of how far it begins above the lowest offset at which it could, and a varint of its length less 1. It could
+begin at the note's offset, a later one at the offset after next of the one before: with none between they would be one.
+A varint holds 7 bits a byte, the lowest first, as in Protocol Buffers; deflated is RFC 1951 without a header.
 """
 
 import zlib
 from base64 import b85decode, b85encode
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -25,10 +27,11 @@ DIGEST_BYTES = 8
 
 _PREFIX = "cqrs1:"
 _CHECKSUM_BYTES = 4
-_ROOM = (LIMIT_BYTES - len(_PREFIX)) * 4 // 5 - _CHECKSUM_BYTES
+_HEAD_BYTES = 2
+_ROOM = (LIMIT_BYTES - len(_PREFIX)) * 4 // 5 - _CHECKSUM_BYTES - _HEAD_BYTES
 _LARGEST_RANGES = 65_536  # bytes of ranges before they are deflated: bounds what a hostile note can make of itself
 _LAST_STOP = 2**63 - 1
-_VARINT_BYTES = 9  # 63 bits
+_VARINT_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,8 @@ def write_note(position: int, note: CommitNote) -> str:
     if not note.finished and not note.halted:
         return ""
     digests = _digests(note.halted)
-    ranges, is_deflated = _fitting(*_encoded(position, note.finished), _ROOM - len(digests) - 2)
-    body = bytearray()
-    _append_varint(body, 2 * len(note.halted) + is_deflated)
-    body += digests + ranges
+    ranges, is_deflated = _fitting(*_encoded(position, note.finished), _ROOM - len(digests))
+    body = (2 * len(note.halted) + is_deflated).to_bytes(_HEAD_BYTES, "big") + digests + ranges
     return _PREFIX + b85encode(_checksum(position, body) + body).decode("ascii")
 
 
@@ -132,12 +133,12 @@ def _decoded(position: int, data: bytes) -> CommitNote:
     checksum, body = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
     if checksum != _checksum(position, body):
         raise ValueError("it is damaged, or stood beside another offset")
-    head, at = _read_varint(body, 0)
-    count, end = head // 2, at + head // 2 * DIGEST_BYTES
+    count, is_deflated = divmod(int.from_bytes(body[:_HEAD_BYTES], "big"), 2)
+    end = _HEAD_BYTES + count * DIGEST_BYTES
     if count > MOST_HALTED or end > len(body):
         raise ValueError("its digests are not there")
-    halted = frozenset(body[each : each + DIGEST_BYTES] for each in range(at, end, DIGEST_BYTES))
-    return CommitNote(_read_ranges(position, _inflated(body[end:]) if head % 2 else body[end:]), halted)
+    halted = frozenset(body[at : at + DIGEST_BYTES] for at in range(_HEAD_BYTES, end, DIGEST_BYTES))
+    return CommitNote(_ranges(position, _inflated(body[end:]) if is_deflated else body[end:]), halted)
 
 
 def _inflated(deflated: bytes) -> bytes:
@@ -148,12 +149,11 @@ def _inflated(deflated: bytes) -> bytes:
     return body
 
 
-def _read_ranges(position: int, body: bytes) -> tuple[range, ...]:
+def _ranges(position: int, body: bytes) -> tuple[range, ...]:
     found: list[range] = []
-    at, least = 0, position
-    while at < len(body):
-        skipped, at = _read_varint(body, at)
-        length, at = _read_varint(body, at)
+    least = position
+    numbers = _varints(body)
+    for skipped, length in zip(numbers, numbers, strict=True):
         start = least + skipped
         stop = start + length + 1
         if stop > _LAST_STOP:
@@ -163,7 +163,7 @@ def _read_ranges(position: int, body: bytes) -> tuple[range, ...]:
     return tuple(found)
 
 
-def _checksum(position: int, body: bytes | bytearray) -> bytes:
+def _checksum(position: int, body: bytes) -> bytes:
     return zlib.crc32(body, zlib.crc32(b"%d" % position)).to_bytes(_CHECKSUM_BYTES, "big")
 
 
@@ -174,12 +174,14 @@ def _append_varint(body: bytearray, number: int) -> None:
     body.append(number)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the varint at `at`, and where it ends."""
-    number = 0
-    for place in range(at, min(at + _VARINT_BYTES, len(data))):
-        digit = data[place]
-        number |= (digit & 127) << 7 * (place - at)
+def _varints(data: bytes) -> Iterator[int]:
+    number = bits = 0
+    for digit in data:
+        number |= (digit & 127) << bits
         if digit < 128:
-            return number, place + 1
-    raise ValueError("a number is cut, or too large")
+            yield number
+            number = bits = 0
+        elif (bits := bits + 7) >= _VARINT_BITS:
+            raise ValueError("a number is too large")
+    if bits:
+        raise ValueError("a number is cut")

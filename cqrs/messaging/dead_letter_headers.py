@@ -1,4 +1,4 @@
-"""Names of the headers on dead letters: Spring Kafka's, byte for byte, and one of our own.
+"""Names of the headers on dead letters: Spring Kafka's, byte for byte, and those of our own.
 
 Source: `KafkaHeaders` of spring-kafka 3.
 """
@@ -20,3 +20,12 @@ EXCEPTION_MESSAGE: Final = "kafka_dlt-exception-message"
 EXCEPTION_STACKTRACE: Final = "kafka_dlt-exception-stacktrace"
 OMITTED_VALUE: Final = "cqrs-dead-letter-omitted-bytes"
 """On a dead letter that is a reference: how many bytes the value had that the topic could not hold."""
+
+HALTED_KEY: Final = "cqrs-halted-key"
+"""On a dead letter of a halted key: `first` on the one that halted it, `follower` on those behind it."""
+
+REDRIVE_COUNT: Final = "cqrs-redrive-count"
+"""On a redriven record: how often it was sent back from the dead letters, in decimal digits."""
+
+REDRIVE_RELEASE: Final = "cqrs-redrive-release"
+"""On the last redriven record of a halted key: once it is handled, the key goes on."""

@@ -6,14 +6,16 @@ Source: `DeadLetterPublishingRecoverer` and `KafkaHeaders` of spring-kafka 3.
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from cqrs.exceptions import UnpublishableEventException, is_retryable, message_of
+from cqrs.exceptions import CqrsException, DependencyUnavailableException, UnpublishableEventException, message_of
+from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.dead_letter_headers import (
     EXCEPTION_CAUSE_FQCN,
     EXCEPTION_FQCN,
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
+    HALTED_KEY,
     OMITTED_VALUE,
     ORIGINAL_CONSUMER_GROUP,
     ORIGINAL_OFFSET,
@@ -23,7 +25,7 @@ from cqrs.messaging.dead_letter_headers import (
     ORIGINAL_TOPIC,
     PREFIX,
 )
-from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome, TryAgainException
 from cqrs.messaging.message import Headers, Message, OutgoingMessage
 from cqrs.messaging.ports import Producer
 
@@ -36,23 +38,29 @@ _SHORT_MESSAGE_BYTES = 200
 _LONGEST_KEY_BYTES = 64 * 1024
 
 
+class HaltingException(CqrsException):
+    """Be the cause of a dead letter whose key is halted.
+
+    Attributes:
+        halts: `first` when it halts the key, `follower` when the key was halted before; None when it is not halted.
+    """
+
+    halts: str | None = None
+
+
 class DeadLetters:
     """Send refused records to the dead letter topic of the topic they came from.
 
     Args:
         producer: Where they go; its acknowledgement is awaited before the record counts as settled.
         group_id: The consumer group that refused them.
-        suffix: What the dead letter topic's name adds to the source's.
+        topic_of: Returns the dead letter topic of a topic.
     """
 
-    def __init__(self, producer: Producer, group_id: str, suffix: str = "-dlt") -> None:
+    def __init__(self, producer: Producer, group_id: str, topic_of: Callable[[str], str]) -> None:
         self._producer = producer
         self._group_id = group_id
-        self._suffix = suffix
-
-    def topic_of(self, source: str) -> str:
-        """Return the dead letter topic of `source`."""
-        return source + self._suffix
+        self.topic_of = topic_of
 
     async def put(self, message: Message, error: BaseException) -> None:
         """Store `message` with its cause, key and value untouched, in the partition of the same number.
@@ -79,11 +87,11 @@ class DeadLetters:
     def _letters(self, message: Message, error: BaseException) -> Iterator[OutgoingMessage]:
         """Yield what may be stored, the most telling first."""
         described = describe(error)
-        origin = self._origin(message)
+        origin = origin_of(message, self._group_id) | _halted(error)
         shorter = {name: described[name] for name in described if name != EXCEPTION_STACKTRACE}
         shorter[EXCEPTION_MESSAGE] = shorter[EXCEPTION_MESSAGE][:_SHORT_MESSAGE_BYTES]
         for added in (origin | described, origin | shorter):
-            yield self._letter(message, message.key, message.value, _replaced(message.headers, added))
+            yield self._letter(message, message.key, message.value, replaced(message.headers, added))
         size = len(message.value or b"")
         reference = origin | shorter | {OMITTED_VALUE: str(size).encode()}
         key = message.key if len(message.key or b"") <= _LONGEST_KEY_BYTES else None
@@ -92,42 +100,56 @@ class DeadLetters:
     def _letter(self, message: Message, key: bytes | None, value: bytes | None, headers: Headers) -> OutgoingMessage:
         return OutgoingMessage(self.topic_of(message.topic), key, value, headers, message.partition)
 
-    def _origin(self, message: Message) -> dict[str, bytes]:
-        """Return where the record failed first: what an earlier failure wrote stays."""
-        fresh = {
-            ORIGINAL_TOPIC: message.topic.encode(),
-            ORIGINAL_PARTITION: message.partition.to_bytes(4, "big", signed=True),
-            ORIGINAL_OFFSET: message.offset.to_bytes(8, "big", signed=True),
-            ORIGINAL_TIMESTAMP: message.timestamp_ms.to_bytes(8, "big", signed=True),
-            ORIGINAL_TIMESTAMP_TYPE: _TIMESTAMP_TYPES.get(message.timestamp_type, b"NoTimestampType"),
-            ORIGINAL_CONSUMER_GROUP: self._group_id.encode(),
-        }
-        earlier = {name: value for name, value in message.headers if name in fresh and value is not None}
-        return earlier if earlier.keys() == fresh.keys() else fresh
 
+def dead_letter(letters: DeadLetters, backoff: Backoff) -> Middleware:
+    """Settle a delivery that can never succeed by putting it aside; let pass what is to be tried again.
 
-def dead_letter(letters: DeadLetters) -> Middleware:
-    """Settle a delivery that can never succeed by putting it aside; let pass what a later try may cure."""
+    While its dead letter cannot be stored the delivery waits, and only the storing is tried again.
+    """
 
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def guarded(delivery: Delivery) -> Outcome:
             try:
                 return await handler(delivery)
-            except Exception as error:
-                if is_retryable(error):
-                    raise
-                logger.warning(
-                    "refused %s: %s",
-                    delivery.message.place,
-                    message_of(error),
-                    extra={"message_id": delivery.envelope.id, "message_type": delivery.envelope.type},
-                )
-                await letters.put(delivery.message, error)
-                return Outcome(letters.topic_of(delivery.message.topic), error)
+            except TryAgainException:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not be lost
+                return await _put_aside(letters, backoff, delivery, error)
 
         return guarded
 
     return wrap
+
+
+async def _put_aside(letters: DeadLetters, backoff: Backoff, delivery: Delivery, error: Exception) -> Outcome:
+    topic = letters.topic_of(delivery.message.topic)
+    if delivery.refusal is None:
+        logger.warning(
+            "refused %s: %s",
+            delivery.message.place,
+            message_of(error),
+            extra={"message_id": delivery.envelope.id, "message_type": delivery.envelope.type},
+        )
+    try:
+        await letters.put(delivery.message, error)
+    except (DependencyUnavailableException, UnpublishableEventException) as away:
+        after = backoff.delay(delivery.waits)
+        raise TryAgainException(after, away, waits_for=f"dead letter topic {topic}", refusal=error) from away
+    return Outcome("dead_lettered", topic, error)
+
+
+def origin_of(message: Message, group_id: str) -> dict[str, bytes]:
+    """Return the headers that say where and in which group `message` failed first: what is there already stays."""
+    fresh = {
+        ORIGINAL_TOPIC: message.topic.encode(),
+        ORIGINAL_PARTITION: message.partition.to_bytes(4, "big", signed=True),
+        ORIGINAL_OFFSET: message.offset.to_bytes(8, "big", signed=True),
+        ORIGINAL_TIMESTAMP: message.timestamp_ms.to_bytes(8, "big", signed=True),
+        ORIGINAL_TIMESTAMP_TYPE: _TIMESTAMP_TYPES.get(message.timestamp_type, b"NoTimestampType"),
+        ORIGINAL_CONSUMER_GROUP: group_id.encode(),
+    }
+    earlier = {name: value for name, value in message.headers if name in fresh and value is not None}
+    return earlier if earlier.keys() == fresh.keys() else fresh
 
 
 def describe(error: BaseException) -> dict[str, bytes]:
@@ -147,8 +169,15 @@ def cause_of(error: BaseException) -> BaseException:
     return error.__cause__ or error
 
 
-def _replaced(headers: Headers, added: Mapping[str, bytes]) -> Headers:
-    return tuple(header for header in headers if not header[0].startswith(PREFIX)) + tuple(added.items())
+def replaced(headers: Headers, added: Mapping[str, bytes]) -> Headers:
+    """Return `headers` with `added` in place of these and of every earlier word on a failure."""
+    kept = (each for each in headers if not each[0].startswith(PREFIX) and each[0] not in added.keys() | {HALTED_KEY})
+    return tuple(kept) + tuple(added.items())
+
+
+def _halted(error: BaseException) -> dict[str, bytes]:
+    halts = error.halts if isinstance(error, HaltingException) else None
+    return {} if halts is None else {HALTED_KEY: halts.encode()}
 
 
 def _fqcn(error: BaseException) -> bytes:

@@ -3,9 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Literal
 
+from cqrs.exceptions import CqrsException, message_of
 from cqrs.messaging.envelope import Envelope
 from cqrs.messaging.message import Message
+
+OutcomeName = Literal["handled", "skipped", "dead_lettered", "retried_later"]
+"""How a delivery can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +20,18 @@ class Delivery:
     Attributes:
         message: The record as it was read.
         envelope: What its headers say.
-        attempt: How often it was tried before, from 0.
+        attempt: How many attempts it has spent before, from 0.
+        waits: How often it has waited since without spending one: something was away, or its turn had not come.
+        failed_at: When its first attempt failed, in seconds of the clock that only grows; None before.
+        refusal: Why it can never succeed, when that is known and only its dead letter is still to be stored.
     """
 
     message: Message
     envelope: Envelope
     attempt: int = 0
+    waits: int = 0
+    failed_at: float | None = None
+    refusal: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +39,50 @@ class Outcome:
     """Say how a delivery was settled.
 
     Attributes:
-        dead_letter_topic: Where the record was put aside, or None when it was handled.
-        error: Why it was put aside, or None.
+        name: How, in a word.
+        topic: Where the record was put, or None when it stays where it is.
+        error: Why it was put there or skipped, or None.
     """
 
-    dead_letter_topic: str | None = None
+    name: OutcomeName = "handled"
+    topic: str | None = None
     error: Exception | None = None
-
-    @property
-    def name(self) -> str:
-        """Return `handled` or `dead_lettered`."""
-        return "handled" if self.error is None else "dead_lettered"
 
 
 HANDLED = Outcome()
 """The outcome of a delivery whose command was carried out."""
+
+
+class TryAgainException(CqrsException):
+    """Leave a delivery unsettled: it is tried again later, and nothing of its key passes it meanwhile.
+
+    Args:
+        after: Seconds until then.
+        cause: Why.
+        spent: Whether the try counts as an attempt.
+        waits_for: What is away, as an operator would call it, or None when it is the record's own turn to wait.
+        refusal: The record's fate, when it is known and only cannot be stored just now.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        after: float,
+        cause: Exception,
+        *,
+        spent: bool = False,
+        waits_for: str | None = None,
+        refusal: Exception | None = None,
+    ) -> None:
+        super().__init__(message_of(cause))
+        self.after = after
+        self.__cause__ = cause
+        self.cause = cause
+        self.spent = spent
+        self.waits_for = waits_for
+        self.refusal = refusal
+
 
 DeliveryHandler = Callable[[Delivery], Awaitable[Outcome]]
 """Settle one delivery: to return is to say that its outcome is durable; to raise, that it must be tried again."""

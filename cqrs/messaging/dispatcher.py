@@ -1,12 +1,13 @@
 """From a record to a command on the bus: the innermost handler of every delivery."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cqrs.command.bus import CommandBus
 from cqrs.context.execution_context import DefaultExecutionContext
 from cqrs.exceptions import ConfigurationException, UnknownMessageTypeException
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, current_delivery
 from cqrs.messaging.envelope import Envelope
+from cqrs.messaging.gates import Gate
 from cqrs.messaging.message import Message
 from cqrs.messaging.ports import Decoder
 from cqrs.messaging.values import Values
@@ -76,6 +77,8 @@ class Dispatcher:
         decoders: A decoder for each media type.
         max_bytes: The largest value that is decoded.
         topic_types: For topics that carry a single command type: its declared name, used when a record names none.
+        gates: What stands before the handlers of some command types.
+        source_of: Returns the command topic of a retry topic; of any other, itself.
     """
 
     def __init__(
@@ -86,7 +89,11 @@ class Dispatcher:
         *,
         max_bytes: int,
         topic_types: Mapping[str, str] | None = None,
+        gates: Mapping[type, Gate] | None = None,
+        source_of: Callable[[str], str] = str,
     ) -> None:
+        self._gates = gates or {}
+        self._source_of = source_of
         self._bus = bus
         self._types = types
         self._values = Values(decoders, max_bytes=max_bytes)
@@ -99,11 +106,17 @@ class Dispatcher:
             InvalidMessageException: the record names no command that can be made of its bytes.
             CommandProcessingException: the bus refused the command or failed with it.
             DependencyUnavailableException: something needed to read it is away.
+            TryAgainException: its handler's gate is closed just now.
         """
         command = await self._decode(delivery)
+        gate = self._gates.get(type(command))
         token = current_delivery.set(delivery)
         try:
-            await self._bus.send_with_context(command, _context(delivery))
+            if gate is None:
+                await self._bus.send_with_context(command, _context(delivery))
+            else:
+                with gate.passage(delivery):
+                    await self._bus.send_with_context(command, _context(delivery))
         finally:
             current_delivery.reset(token)
         return HANDLED
@@ -113,7 +126,7 @@ class Dispatcher:
         self._values.check(message, envelope)
         if envelope.type is not None:
             self._types.resolve(envelope.type)  # an unknown type is the truer cause than bytes nobody here can read
-        declared = envelope.type or self._topic_types.get(message.topic)
+        declared = envelope.type or self._topic_types.get(self._source_of(message.topic))
         payload = await self._values.parse(message, envelope, declared)
         command = payload.build(self._types.resolve(self._type_name(message, envelope, payload.type_name)))
         restore_metadata(
@@ -122,7 +135,7 @@ class Dispatcher:
         return command
 
     def _type_name(self, message: Message, envelope: Envelope, from_value: str | None) -> str:
-        name = envelope.type or from_value or self._topic_types.get(message.topic)
+        name = envelope.type or from_value or self._topic_types.get(self._source_of(message.topic))
         if name is None:
             unread = (
                 " (the ce_type header is there, but it is null, empty or not UTF-8)"

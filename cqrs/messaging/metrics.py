@@ -5,20 +5,23 @@ from collections.abc import Callable, Mapping
 
 from cqrs.command.metrics import MetricsRegistry
 from cqrs.messaging.dead_letters import cause_of
-from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome, TryAgainException
+from cqrs.messaging.failures import root_of
 
 CONSUMED = "messaging_client_consumed_messages_total"
 PROCESS_DURATION = "messaging_process_duration_seconds"
 DEAD_LETTERS = "messaging_dead_letters_total"
+RETRIES = "messaging_retries_total"
 HELD = "messaging_held_deliveries_total"
 IGNORED_HEADERS = "messaging_ignored_headers_total"
 INVALIDATIONS = "cqrs_cache_invalidation_events_total"
 
 METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled or dead_lettered."),
+    CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled, skipped, dead_lettered or retried_later."),
     PROCESS_DURATION: (("topic", "outcome"), "Seconds from taking a record in hand to its durable outcome."),
     DEAD_LETTERS: (("topic", "error"), "Records put aside, by the class of the cause."),
-    HELD: (("topic", "error"), "Tries that settled nothing; the record is held and tried again."),
+    RETRIES: (("topic", "error"), "Failed attempts that are followed by another, by the class of the cause."),
+    HELD: (("topic", "error"), "Tries that settled nothing and spent no attempt: something was away, or not yet due."),
     IGNORED_HEADERS: (("header",), "Envelope headers whose value could not be read."),
     INVALIDATIONS: (
         ("topic", "outcome"),
@@ -37,7 +40,9 @@ def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_cou
             try:
                 outcome = await handler(delivery)
             except Exception as error:
-                metrics.increment(HELD, {"topic": delivery.message.topic, "error": type(cause_of(error)).__name__})
+                spent = isinstance(error, TryAgainException) and error.spent
+                labels = {"topic": delivery.message.topic, "error": type(root_of(error)).__name__}
+                metrics.increment(RETRIES if spent else HELD, labels)
                 raise
             _count(metrics, delivery, outcome, clock() - begun)
             return outcome
@@ -53,6 +58,6 @@ def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome, secon
     metrics.observe(PROCESS_DURATION, seconds, labels)
     for header in delivery.envelope.ignored:
         metrics.increment(IGNORED_HEADERS, {"header": header})
-    if outcome.error is not None:
+    if outcome.name == "dead_lettered" and outcome.error is not None:
         cause = type(cause_of(outcome.error)).__name__
         metrics.increment(DEAD_LETTERS, {"topic": delivery.message.topic, "error": cause})

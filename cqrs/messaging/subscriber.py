@@ -1,41 +1,52 @@
-"""The loop between the consumer and the handlers: each record settled, in order, before its offset may move."""
+"""One member of a consumer group: it reads, has each record settled in its lane, and commits behind what is done."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from cqrs.exceptions import DependencyUnavailableException, is_retryable, message_of
+from cqrs.exceptions import DependencyUnavailableException, message_of
 from cqrs.messaging.backoff import Backoff
+from cqrs.messaging.committer import Committer
 from cqrs.messaging.delivery import Delivery, DeliveryHandler
-from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.messaging.progress import Progress
+from cqrs.messaging.room import Limits, Room, room_for_more
+from cqrs.messaging.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 """How long one poll waits, and so the longest time a stop goes unnoticed by an idle subscriber."""
 
+SHORT_POLL_SECONDS = 0.02
+"""How long it waits while a partition whose records flow has no room: that may change at any moment."""
+
 LAST_COMMIT_SECONDS = 2.0
 """How long the commit of a loop may take that was cut off at the end of its budget."""
 
 
 class Subscriber:
-    """Read messages, settle each one through the handler, and commit behind them.
+    """Read records, settle each one through the handler in the lane of its key, and commit behind them.
 
-    A delivery that raises is not settled: it waits and is tried again, and no later record of any partition passes it.
-    So nothing is lost whatever is away, and SIGTERM leaves such a record to the next member.
+    Records of one key run in order, those of different keys side by side. Nothing is committed over a record that is
+    not done; what is done beyond it travels in the commit's metadata.
 
     Args:
         consumer: Where records come from.
         handle: The folded middleware around the dispatcher.
-        backoff: How long an unsettled delivery waits.
-        commit_seconds: The longest time that progress stays uncommitted while records flow.
-        drain_seconds: How long a revoked partition waits for the record in hand.
+        progress: What is done of the assigned partitions.
+        limits: How much is taken on at once.
+        backoff: How long a poll waits that failed, and a record that failed for no known reason.
+        commit_seconds: The longest time that a finished record stays uncommitted.
+        commit_records: The most records that stay so.
+        drain_seconds: How long partitions that are taken away wait for records in hand.
         clock: Seconds that only grow.
+
+    Attributes:
+        assigned: Set while the group has told this member its partitions.
     """
 
     def __init__(
@@ -44,54 +55,73 @@ class Subscriber:
         handle: DeliveryHandler,
         *,
         backoff: Backoff,
+        progress: Progress | None = None,
+        limits: Limits | None = None,
         commit_seconds: float = 1.0,
-        drain_seconds: float = 5.0,
+        commit_records: int = 1_000,
+        drain_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
-        self._handle = handle
         self._backoff = backoff
-        self._commit_seconds = commit_seconds
+        self._progress = progress or Progress()
+        self._limits = limits or Limits()
         self._drain_seconds = drain_seconds
-        self._clock = clock
-        self._progress = Progress()
+        self._committer = Committer(consumer, self._progress, seconds=commit_seconds, records=commit_records)
+        self._workers = Workers(
+            handle, count=self._limits.max_in_flight, backoff=backoff, on_finished=self._on_finished, clock=clock
+        )
         self._stopping = asyncio.Event()
-        self._interrupted = asyncio.Event()
-        self._at_rest = asyncio.Event()
-        self._at_rest.set()
-        self._in_hand: TopicPartition | None = None
-        self._last_commit = clock()
+        self._room = asyncio.Event()
+        self._awaited = 0
+        self._broker_away: str | None = None
         self.assigned = asyncio.Event()
-        self.waiting_for: str | None = None
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Return what is away, as a sentence, or None when nothing is waited for."""
+        return self._broker_away or self._workers.outages.reason
 
     async def run(self) -> None:
-        """Consume until `stop` is called; then commit what is settled and leave the group."""
+        """Consume until `stop` is called; then finish what was started, commit it and leave the group.
+
+        Raises:
+            Exception: a worker or the committing ended by itself, which is a defect.
+        """
+        self._workers.start()
+        committing = asyncio.create_task(self._committer.run(), name="committing")
         try:
             if await self._started():
                 while not self._stopping.is_set():
+                    self._require_alive(committing)
                     await self._consume_once()
+                await self._workers.drain(list(self._progress.partitions), None)
                 await self._commit_at_last()
         finally:
-            await self._leave()
+            await self._leave(committing)
 
     def stop(self) -> None:
-        """Ask the loop to end behind the record in hand."""
+        """Ask the loop to end behind the records in hand."""
+        for partition in self._progress.partitions:
+            self._workers.fence(partition)
         self._stopping.set()
-        self._interrupted.set()
+        self._room.set()
+
+    def in_hand(self, task: asyncio.Task[object]) -> Delivery | None:
+        """Return what a worker's task has in hand, or None; may be called from another thread."""
+        return self._workers.in_hand(task)
 
     async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
-        """Begin a new epoch for these partitions."""
+        """Begin a new epoch for these partitions, at what was committed for them."""
         self._progress.assign(committed)
         self.assigned.set()
-        logger.info("assigned %s", _names(frozenset(committed)))
+        logger.info("assigned %s", _names(committed))
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        """Wait for the record in hand if it is of `partitions`, commit their progress and forget them."""
-        self._progress.fence(partitions)
-        self._interrupted.set()
-        if self._in_hand in partitions:
-            await self._rest()
-        await self._commit(self._progress.uncommitted(partitions))
+        """Finish what was started of `partitions`, commit it and forget them."""
+        self.assigned.clear()
+        await self._workers.drain(self._progress.chosen(partitions), self._drain_seconds)
+        await self._committer.commit()
         self._progress.revoke(partitions)
         logger.info("revoked %s", _names(partitions))
 
@@ -104,107 +134,86 @@ class Subscriber:
                 await self._wait(attempt, error, "joining the group is held")
                 attempt += 1
             else:
-                self.waiting_for = None
+                self._broker_away = None
                 return True
         return False
 
     async def _consume_once(self) -> None:
+        room = room_for_more(list(self._progress.partitions), self._limits)
         try:
-            messages = await self._consumer.poll(POLL_SECONDS)
+            messages = await self._poll(room)
         except DependencyUnavailableException as error:
             await self._wait(0, error, "consuming is held")
             return
-        epochs = [self._progress.epoch(TopicPartition(each.topic, each.partition)) for each in messages]
-        await self._settle_all(messages, epochs)
-        if not messages or self._clock() - self._last_commit >= self._commit_seconds:
-            await self._commit(self._progress.uncommitted())
+        self._broker_away = None
+        for message in messages:
+            self._take_up(message)
 
-    async def _settle_all(self, messages: Sequence[Message], epochs: Sequence[int | None]) -> None:
-        for message, epoch in zip(messages, epochs, strict=True):
-            partition = TopicPartition(message.topic, message.partition)
-            if self._stopping.is_set():
-                return
-            if epoch is not None:  # else it was revoked while it was read: its new owner reads it again
-                await self._settle(message, partition, epoch)
-            if self._clock() - self._last_commit >= self._commit_seconds:
-                await self._commit(self._progress.uncommitted())
+    async def _poll(self, room: Room) -> Sequence[Message]:
+        if room.partitions != ():
+            seconds = SHORT_POLL_SECONDS if room.is_short else POLL_SECONDS
+            return await self._consumer.poll(seconds, room.partitions, room.records)
+        self._room.clear()
+        self._awaited = max(self._limits.buffer // 4, 1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._room.wait()
+        return await self._consumer.poll(0.0, ())
 
-    async def _settle(self, message: Message, partition: TopicPartition, epoch: int) -> None:
-        envelope = read_envelope(message)
-        attempt = 0
-        while self._progress.may_start(partition, epoch):
-            error = await self._try(Delivery(message, envelope, attempt), partition)
-            if error is None:
-                self._progress.finish(message, epoch)
-                self.waiting_for = None
-                return
-            await self._commit(self._progress.uncommitted())  # what came before must not wait with it
-            await self._wait(attempt, error, f"{message.place} is held")
-            if self._stopping.is_set():
-                return
-            attempt += 1
+    def _take_up(self, message: Message) -> None:
+        partition = self._progress.of(message)
+        if partition is None:
+            return  # revoked while it was read: its new owner reads it again
+        highest = partition.watermark.highest
+        if highest is not None and message.offset <= highest:
+            # A leader that was elected without all records goes back in time; what is read now is new.
+            logger.error("%s was read before: the partition's log was cut, and begins a new epoch here", message.place)
+            self._workers.fence(partition)
+            partition = self._progress.begin_again(partition)
+        lane = partition.add(message)
+        if lane is not None:
+            self._workers.offer(lane)
+        elif partition.unsaved:
+            self._committer.count()
 
-    async def _try(self, delivery: Delivery, partition: TopicPartition) -> Exception | None:
-        self._in_hand = partition
-        self._at_rest.clear()
-        try:
-            await self._handle(delivery)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be passed
-            return error
-        finally:
-            self._in_hand = None
-            self._at_rest.set()
-        return None
+    def _on_finished(self) -> None:
+        self._committer.count()
+        self._awaited -= 1
+        if self._awaited <= 0 or self._workers.is_idle:
+            self._room.set()
 
     async def _wait(self, attempt: int, error: Exception, what: str) -> None:
         seconds = self._backoff.delay(attempt)
-        self.waiting_for = message_of(error)
-        unexpected = None if is_retryable(error) else error
-        logger.warning("%s for %.1f s: %s", what, seconds, self.waiting_for, exc_info=unexpected)
-        if not self._stopping.is_set():
-            self._interrupted.clear()
+        self._broker_away = message_of(error)
+        logger.warning("%s for %.1f s: %s", what, seconds, self._broker_away)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._interrupted.wait()
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._drain_seconds):
-                await self._at_rest.wait()
-        except TimeoutError:
-            logger.warning(
-                "the record in hand did not finish within %.1f s; its new owner repeats it", self._drain_seconds
-            )
-
-    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
-        self._last_commit = self._clock()
-        if not offsets:
-            return
-        try:
-            await self._consumer.commit({partition: Position(offset) for partition, offset in offsets.items()})
-        except DependencyUnavailableException as error:
-            logger.warning("offsets are not committed yet: %s", error)
-            return
-        self._progress.committed(offsets)
+                await self._stopping.wait()
 
     async def _commit_at_last(self) -> None:
         """Commit before leaving, trying again while the broker hesitates; the caller's budget bounds it."""
         attempt = 0
-        while offsets := self._progress.uncommitted():
-            await self._commit(offsets)
-            if self._progress.uncommitted():
-                await asyncio.sleep(self._backoff.delay(attempt))
-                attempt += 1
+        while not await self._committer.commit():
+            await asyncio.sleep(self._backoff.delay(attempt))
+            attempt += 1
 
-    async def _leave(self) -> None:
+    def _require_alive(self, committing: asyncio.Task[None]) -> None:
+        self._workers.require_alive()
+        if committing.done():
+            committing.result()
+
+    async def _leave(self, committing: asyncio.Task[None]) -> None:
         """Commit once more what a cancelled loop has settled, and leave the group, whatever becomes of the commit."""
         try:
+            await self._workers.stop()
+            committing.cancel()
+            await asyncio.wait({committing})
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_COMMIT_SECONDS):
-                    await self._commit(self._progress.uncommitted())
+                    await self._committer.commit()
         finally:
             await self._consumer.stop()
 
 
-def _names(partitions: frozenset[TopicPartition]) -> str:
+def _names(partitions: Collection[TopicPartition]) -> str:
     return ", ".join(sorted(f"{each.topic}[{each.partition}]" for each in partitions)) or "nothing"

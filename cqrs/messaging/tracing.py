@@ -33,7 +33,7 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
             ):
                 outcome = await handler(delivery)
                 span.set(attributes.OUTCOME, outcome.name)
-                if outcome.error is not None:
+                if outcome.error is not None and outcome.name != "skipped":
                     span.fail(outcome.error)
                 return outcome
 

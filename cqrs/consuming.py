@@ -1,0 +1,166 @@
+"""The consuming side of a service: a subscriber for each of its groups, and what their records pass."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cqrs.command.bus import CommandBus
+from cqrs.command.metrics import MetricsRegistry
+from cqrs.command.registry import HandlerRegistry
+from cqrs.config.settings import ServiceSettings
+from cqrs.delivery import delivery_options
+from cqrs.kafka.clients import new_consumer
+from cqrs.messaging.backoff import Backoff
+from cqrs.messaging.breaker import Breaker
+from cqrs.messaging.dead_letters import DeadLetters
+from cqrs.messaging.delivery import DeliveryHandler, fold
+from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
+from cqrs.messaging.failures import Failures
+from cqrs.messaging.gates import Gate
+from cqrs.messaging.halting import HaltedKeys
+from cqrs.messaging.ports import Decoder, Producer
+from cqrs.messaging.progress import Progress
+from cqrs.messaging.rate_limit import RateLimit
+from cqrs.messaging.retry import Retries, RetryPolicy
+from cqrs.messaging.retry_topics import RetryTopics
+from cqrs.messaging.room import Limits
+from cqrs.messaging.stack import middleware
+from cqrs.messaging.subscriber import Subscriber
+from cqrs.messaging.topics import ServiceTopics
+from cqrs.tracing.tracer import Tracer
+from cqrs.types import message_name
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumingParts:
+    """Name what the records of every group pass.
+
+    Attributes:
+        bus: Where commands go.
+        types: The command types by their declared names.
+        handlers: The handlers, with what they say of delivery.
+        decoders: A decoder for each media type.
+        producer: Where dead letters go.
+        topics: The service's topics.
+        tracer: Opens spans.
+        metrics: Counts.
+        transient: Further classes of errors that the same call may not meet again.
+    """
+
+    bus: CommandBus
+    types: CommandTypes
+    handlers: HandlerRegistry
+    decoders: Mapping[str, Decoder]
+    producer: Producer
+    topics: ServiceTopics
+    tracer: Tracer
+    metrics: MetricsRegistry
+    transient: tuple[type[Exception], ...] = field(default=())
+
+
+def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: ConsumingParts) -> list[Subscriber]:
+    """Return a subscriber for each group; none has joined yet."""
+    failures = Failures(parts.transient)
+    gates = _gates(settings, parts.handlers, failures)
+    dispatcher = Dispatcher(
+        parts.bus,
+        parts.types,
+        parts.decoders,
+        max_bytes=settings.max_message_bytes,
+        topic_types=settings.topic_types,
+        gates=gates,
+        source_of=parts.topics.source_of,
+    )
+    return [
+        _subscriber(settings, bootstrap_servers, parts, group_id, topics, dispatcher, failures)
+        for group_id, topics in settings.groups.items()
+    ]
+
+
+def _subscriber(
+    settings: ServiceSettings,
+    bootstrap_servers: str,
+    parts: ConsumingParts,
+    group_id: str,
+    topics: Iterable[str],
+    dispatcher: Dispatcher,
+    failures: Failures,
+) -> Subscriber:
+    halted = HaltedKeys()
+    wanted = [name for topic in topics for name in (topic, *parts.topics.retry_topics(topic))]
+    return Subscriber(
+        new_consumer(settings, bootstrap_servers, wanted, group_id),
+        _stack(settings, parts, group_id, halted, dispatcher, failures),
+        backoff=_backoff(settings),
+        progress=Progress(halted),
+        limits=Limits(
+            settings.max_in_flight,
+            settings.buffer,
+            settings.buffer_bytes,
+            settings.max_lead,
+            settings.kafka_max_poll_records,
+        ),
+        commit_seconds=settings.commit_interval_ms / 1000,
+        commit_records=settings.commit_records,
+        drain_seconds=settings.rebalance_drain_seconds,
+    )
+
+
+def _stack(
+    settings: ServiceSettings,
+    parts: ConsumingParts,
+    group_id: str,
+    halted: HaltedKeys,
+    dispatcher: Dispatcher,
+    failures: Failures,
+) -> DeliveryHandler:
+    policies = retry_policies(settings, parts.handlers)
+    waiting = RetryTopics(parts.producer, parts.topics, group_id)
+    retries = Retries(failures, _policy(settings), policies, _backoff(settings), waiting)
+    letters = DeadLetters(parts.producer, group_id, parts.topics.dead_letter_topic)
+    stack = middleware(parts.tracer, parts.metrics, group_id, halted, letters, _backoff(settings), retries)
+    return fold(stack, dispatcher)
+
+
+def delivery_problems(settings: ServiceSettings, handlers: HandlerRegistry) -> Iterator[str]:
+    """Say what contradicts itself in the policies of delivery, a sentence each."""
+    if not settings.retry_topics:
+        return
+    for command_type, policy in retry_policies(settings, handlers).items():
+        if policy.when_exhausted == "halt_key":
+            yield (
+                f"{message_name(command_type)} is to halt its key when retries run out, which keeps the key's order, and "
+                f"RETRY_TOPICS of {', '.join(settings.retry_topics)} gives it up; choose one of the two"
+            )
+
+
+def retry_policies(settings: ServiceSettings, handlers: HandlerRegistry) -> Mapping[type, RetryPolicy]:
+    """Return the policies of the command types whose handlers say something of delivery."""
+    policies: dict[type, RetryPolicy] = {}
+    for command_type in handlers.get_registered_command_types():
+        options = delivery_options(handlers.find_command_handler(command_type))
+        policies[command_type] = RetryPolicy(
+            options.max_attempts or settings.retry_max_attempts,
+            options.max_seconds or settings.retry_max_seconds,
+            options.when_exhausted or settings.retry_exhausted,
+        )
+    return policies
+
+
+def _policy(settings: ServiceSettings) -> RetryPolicy:
+    return RetryPolicy(settings.retry_max_attempts, settings.retry_max_seconds, settings.retry_exhausted)
+
+
+def _gates(settings: ServiceSettings, handlers: HandlerRegistry, failures: Failures) -> dict[type, Gate]:
+    gates: dict[type, Gate] = {}
+    for command_type in handlers.get_registered_command_types():
+        options = delivery_options(handlers.find_command_handler(command_type))
+        keys = settings.breaker_keys if options.breaker_keys is None else options.breaker_keys
+        breaker = Breaker(keys=keys, backoff=_backoff(settings)) if keys else None
+        rate = RateLimit(options.rate_limit) if options.rate_limit is not None else None
+        if breaker is not None or rate is not None:
+            gates[command_type] = Gate(message_name(command_type), breaker, rate, failures)
+    return gates
+
+
+def _backoff(settings: ServiceSettings) -> Backoff:
+    return Backoff(settings.retry_backoff_min_ms / 1000, settings.retry_backoff_max_ms / 1000)

@@ -1,0 +1,265 @@
+"""Long-lived workers that take ready lanes, each the first record of one, and settle what is there."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from cqrs.exceptions import CqrsException, DependencyUnavailableException, message_of
+from cqrs.messaging.backoff import Backoff
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, TryAgainException
+from cqrs.messaging.envelope import read_envelope
+from cqrs.messaging.lanes import Entry, Lane, WaitingLanes
+from cqrs.messaging.outages import Outages
+from cqrs.messaging.progress import AssignedPartition
+
+logger = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.005
+"""How long a worker goes on with records that wait for nothing before it lets the event loop turn."""
+
+ABANDON_SECONDS = 2.0
+"""How long a handler that was cancelled may take to end."""
+
+
+class Workers:
+    """Settle the records of ready lanes, so many at once.
+
+    A record that is to be tried again leaves its worker and waits with the records of its key behind it; the worker
+    takes another lane.
+
+    Args:
+        handle: The folded middleware around the dispatcher.
+        count: How many records are in work at once.
+        backoff: How long a record waits that failed for no reason that anybody knows.
+        on_finished: Called after each record that is done.
+        clock: Seconds that only grow.
+
+    Attributes:
+        outages: What records wait for that is away.
+    """
+
+    def __init__(
+        self,
+        handle: DeliveryHandler,
+        *,
+        count: int,
+        backoff: Backoff,
+        on_finished: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._handle = handle
+        self._count = count
+        self._backoff = backoff
+        self._on_finished = on_finished
+        self._clock = clock
+        self._ready: asyncio.Queue[Lane] = asyncio.Queue()
+        self._waiting = WaitingLanes(clock)
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._at_work: dict[asyncio.Task[None], Lane] = {}
+        self._is_stopping = False
+        self._changed = asyncio.Event()
+        self.outages = Outages()
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether no lane is ready."""
+        return self._ready.empty()
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._tasks = [asyncio.create_task(self._work(), name=f"worker-{number}") for number in range(self._count)]
+
+    async def stop(self) -> None:
+        """End the workers, whatever they have in hand."""
+        self._is_stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def require_alive(self) -> None:
+        """Raise what ended a worker: that is a defect, and its lane would stand still for ever."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    def offer(self, lane: Lane) -> None:
+        """Have the first record of `lane` settled."""
+        self._ready.put_nowait(lane)
+
+    def in_hand(self, task: asyncio.Task[object]) -> Delivery | None:
+        """Return what the worker that runs as `task` has in hand, or None; may be called from another thread."""
+        lane = self._at_work.get(task)  # type: ignore[call-overload]
+        entry = lane.entries[0] if lane is not None and lane.entries else None
+        return None if entry is None else _delivery_of(entry)
+
+    async def drain(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
+        """Finish what was started of `partitions` and what lies below it, and let go of the rest.
+
+        What is still in hand after `seconds` is cancelled: from then on another member may run it.
+        """
+        for partition in partitions:
+            self.fence(partition)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rest(partitions)
+        except TimeoutError:
+            await self._abandon(partitions, seconds)
+
+    def fence(self, partition: AssignedPartition) -> None:
+        """Let go of what need not be finished of `partition`; see `AssignedPartition.fence`."""
+        self._let_wait_no_more(partition.waiting_lanes())
+        partition.fence()
+
+    async def _rest(self, partitions: Collection[AssignedPartition]) -> None:
+        while not all(each.is_at_rest for each in partitions):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _abandon(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
+        late = {task: lane for task, lane in self._at_work.items() if lane.partition in partitions}
+        places = ", ".join(sorted(lane.entries[0].message.place for lane in late.values()))
+        logger.warning("%s did not finish within %g s: its new owner repeats it", places, seconds or 0)
+        for task, lane in late.items():
+            lane.is_abandoned = True
+            task.cancel()
+        try:
+            async with asyncio.timeout(ABANDON_SECONDS):
+                await self._rest([lane.partition for lane in late.values()])
+        except TimeoutError:
+            logger.error("%s goes on although it was cancelled", places)  # noqa: TRY400 - no traceback of interest
+
+    async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has a task
+        turned = self._clock()
+        while not self._is_stopping:
+            try:
+                lane = await self._ready.get()
+                entry = lane.partition.start(lane)
+                if entry is None:
+                    continue
+                self._at_work[task] = lane
+                await self._settle(lane, entry)
+                del self._at_work[task]
+                if self._clock() - turned > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turned = self._clock()
+            except asyncio.CancelledError:
+                # Of the stop, or because its lane was abandoned: then the worker goes on with others.
+                task.uncancel()
+                self._drop(self._at_work.pop(task, None))
+
+    async def _settle(self, lane: Lane, entry: Entry) -> None:
+        delivery = _delivery_of(entry)
+        try:
+            await self._handle(delivery)
+        except TryAgainException as again:
+            self._wait(lane, entry, delivery, again)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be passed
+            self._wait(lane, entry, delivery, self._unexpected(delivery, error))
+        except asyncio.CancelledError as error:
+            if self._is_stopping or lane.is_abandoned:
+                raise
+            self._wait(lane, entry, delivery, self._unexpected(delivery, _CancelledHandlerException(error)))
+        else:
+            self._finish(lane, entry)
+
+    def _finish(self, lane: Lane, entry: Entry) -> None:
+        if entry.waits_for is not None:
+            reason = entry.waits_for
+            self._settle_outage(lane, entry, None)
+            self._resume(self._waiting.take_waiting_for(reason))
+        if lane.partition.finish(lane):
+            self._ready.put_nowait(lane)
+        self._changed.set()
+        self._on_finished()
+
+    def _wait(self, lane: Lane, entry: Entry, delivery: Delivery, again: TryAgainException) -> None:
+        entry.delivery = _next_try(delivery, again, self._clock())
+        self._settle_outage(lane, entry, again)
+        if lane.partition.is_fenced:
+            self._drop(lane)
+            return
+        lane.partition.waiting += 1
+        if again.spent:
+            logger.warning(
+                "%s failed, attempt %d, again in %.1f s: %s",
+                entry.message.place,
+                entry.delivery.attempt,
+                again.after,
+                again,
+            )
+        self._waiting.put(lane, again.after)
+        self._arm()
+
+    def _unexpected(self, delivery: Delivery, error: Exception) -> TryAgainException:
+        """Hold a record whose handling ended in a way that no middleware has foreseen."""
+        if isinstance(error, DependencyUnavailableException):
+            name = error.dependency
+        else:
+            name = f"an end of {type(error).__name__}"
+            logger.error("%s is held: %s", delivery.message.place, message_of(error), exc_info=error)
+        return TryAgainException(self._backoff.delay(delivery.waits), error, waits_for=name, refusal=delivery.refusal)
+
+    def _settle_outage(self, lane: Lane, entry: Entry, again: TryAgainException | None) -> None:
+        """Take note of what a record waits for from now on; until it is done, being tried again ends no waiting."""
+        before, entry.waits_for = entry.waits_for, None if again is None else again.waits_for
+        if again is not None and again.waits_for is not None:
+            lane.partition.held += 1
+            self.outages.begin(again.waits_for, again.cause)
+        if before is not None:
+            lane.partition.held -= 1
+            self.outages.end(before)
+
+    def _drop(self, lane: Lane | None) -> None:
+        """Leave the records of a lane to the next owner of its partition."""
+        if lane is not None:
+            if lane.entries:
+                self._settle_outage(lane, lane.entries[0], None)
+            lane.partition.abandon(lane)
+        self._changed.set()
+
+    def _let_wait_no_more(self, lanes: list[Lane]) -> None:
+        self._waiting.drop(lanes)
+        for lane in lanes:
+            lane.partition.waiting -= 1
+            self._drop(lane)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = self._waiting.seconds_until_due()
+        self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._resume(self._waiting.take_due())
+        self._arm()
+
+    def _resume(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            lane.partition.waiting -= 1
+            self._ready.put_nowait(lane)
+
+
+class _CancelledHandlerException(CqrsException):
+    """Report a handling that cancelled itself, which nobody had asked for."""
+
+    def __init__(self, error: asyncio.CancelledError) -> None:
+        super().__init__("the handling of the record cancelled itself")
+        self.__cause__ = error
+
+
+def _delivery_of(entry: Entry) -> Delivery:
+    return entry.delivery or Delivery(entry.message, read_envelope(entry.message))
+
+
+def _next_try(delivery: Delivery, again: TryAgainException, now: float) -> Delivery:
+    if not again.spent:
+        return replace(delivery, waits=delivery.waits + 1, refusal=again.refusal or delivery.refusal)
+    failed_at = now if delivery.failed_at is None else delivery.failed_at
+    return replace(delivery, attempt=delivery.attempt + 1, waits=0, failed_at=failed_at)
