@@ -222,6 +222,7 @@ class SingleRecordBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka is unty
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
+        self._buffer = None
 
     def _build(self) -> bytearray:
         if self._buffer is None:

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 
 from aiokafka.errors import KafkaError
 
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
+
+FAILURES = (KafkaError, OSError)
+"""What aiokafka and the sockets raise when something is the matter with a broker or the way to it."""
 
 
 @contextmanager
@@ -20,6 +23,22 @@ def kafka_failures(deed: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KafkaError, OSError) as error:
-        reason = str(error) or "no answer in time"
-        raise DependencyUnavailableException("kafka", f"{deed}: {reason}") from error
+    except FAILURES as error:
+        raise unavailable(deed, error) from error
+
+
+def unavailable(deed: str, error: Exception) -> DependencyUnavailableException:
+    """Return the error that callers wait out, with `error` as its cause.
+
+    Args:
+        deed: What was being done, for the message.
+        error: One of `FAILURES`; one that says nothing is a deadline that passed.
+    """
+    failure = DependencyUnavailableException("kafka", f"{deed}: {str(error) or 'no answer in time'}")
+    failure.__cause__ = error
+    return failure
+
+
+def unpublishable(topic: str, reason: str) -> UnpublishableEventException:
+    """Return the error of a message for `topic` that no broker would ever take, or not as it is."""
+    return UnpublishableEventException(f"The message for {topic} cannot be published: {reason}.")

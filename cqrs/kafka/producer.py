@@ -1,47 +1,23 @@
 """Send messages with aiokafka, so that every one ends as acknowledged or as an error."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+import logging
+import time
+from collections.abc import Mapping
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidTimestampError,
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    OutOfOrderSequenceNumber,
-    PolicyViolationError,
-    RecordListTooLargeError,
-    UnknownError,
-    UnsupportedForMessageFormatError,
-)
-from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import KafkaTimeoutError
 
-from cqrs.exceptions import UnpublishableEventException
 from cqrs.kafka.addresses import checked_addresses
-from cqrs.kafka.batches import SingleRecordBatch
 from cqrs.kafka.failures import kafka_failures
+from cqrs.kafka.judging import Judge
 from cqrs.kafka.patience import PatientProducer
-from cqrs.kafka.producing import ProducerLine
-from cqrs.messaging.dead_letter_headers import ORIGINAL_TOPIC
+from cqrs.kafka.producing import Producers
+from cqrs.kafka.queued import Outcome, QueuedMessage, Watch
+from cqrs.kafka.topic_queue import TopicQueue
 from cqrs.messaging.message import OutgoingMessage, Receipt
 
-_REFUSALS = (
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    InvalidTopicError,
-    InvalidTimestampError,
-    PolicyViolationError,
-    UnsupportedForMessageFormatError,
-    # What aiokafka makes of the codes it does not know, INVALID_RECORD (87) among them: final, as for Java's producer.
-    UnknownError,
-)
-_WORTH_COMPRESSING = 64 * 1024
-_LARGEST_REQUEST = 64 * 1024 * 1024
-"""A broker closes the connection on a request over its socket.request.max.bytes, 100 MiB unless told otherwise."""
-_choose_partition = DefaultPartitioner()
+_log = logging.getLogger(__name__)
 
 
 class KafkaProducer:
@@ -79,20 +55,20 @@ class KafkaProducer:
         self._bootstrap_servers = checked_addresses(bootstrap_servers)
         self._send_timeout = send_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
-        self._max_message_bytes = max_message_bytes
-        new_client = partial(
-            PatientProducer,
-            bootstrap_servers=bootstrap_servers,
-            client_id=client_id,
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=int(request_timeout_seconds * 1000),
-            max_request_size=max_message_bytes,
-            compression_type=compression,
+        self._producers = Producers(
+            partial(
+                PatientProducer,
+                bootstrap_servers=bootstrap_servers,
+                client_id=client_id,
+                acks="all",
+                enable_idempotence=True,
+                request_timeout_ms=int(request_timeout_seconds * 1000),
+                compression_type=compression,
+            )
         )
-        self._shared = ProducerLine(new_client)
-        self._alone = ProducerLine(new_client)
-        self._alone_turn = asyncio.Lock()
+        self._judge = Judge(max_message_bytes)
+        self._watch = Watch()
+        self._queues: dict[str, TopicQueue] = {}
 
     async def start(self) -> None:
         """Connect; harmless when it is connected.
@@ -101,29 +77,39 @@ class KafkaProducer:
             DependencyUnavailableException: the broker did not answer in time.
         """
         with kafka_failures(f"connecting to {self._bootstrap_servers}"):
-            await self._shared.open(self._deadline())
+            await self._producers.usual.open(self._deadline())
 
     async def stop(self) -> None:
-        """Wait for what is on its way, at most `stop_timeout_seconds`, and disconnect; harmless when called again."""
-        await asyncio.gather(self._shared.close(self._stop_timeout), self._alone.close(self._stop_timeout))
+        """Wait for what is on its way, at most `stop_timeout_seconds`, and disconnect; harmless when called again.
+
+        A message that is not acknowledged by then is given up, and its `send` ends.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._stop_timeout
+        try:
+            if not await self._watch.until_idle(self._stop_timeout):
+                _log.warning("Kafka did not acknowledge all messages within %g s of the stop", self._stop_timeout)
+                await self._watch.give_up(KafkaTimeoutError("the producer was stopped before an acknowledgement came"))
+        finally:
+            self._watch.stop()
+            await self._producers.close(max(0.0, end - loop.time()))
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         """Send `message` and return once the broker has acknowledged it (acks=all).
+
+        Messages for one partition are stored in the order of the calls, also of calls that overlap, and whatever
+        becomes of the others. A caller who is cancelled leaves the other messages as they are; the own one is not sent
+        unless it is on its way.
 
         Raises:
             DependencyUnavailableException: no acknowledgement came in time; the message may or may not be stored.
             UnpublishableEventException: the broker refuses this message for what it is: too large, no such topic or
                 partition, against a policy.
         """
-        deadline = self._deadline()
-        with kafka_failures(f"sending to {message.topic}"):
-            if _needs_own_batch(message) or self._is_large_dead_letter(message):
-                return await self._send_alone(message, deadline)
-            try:
-                return await self._send_batched(message, deadline)
-            except (*_REFUSALS, OutOfOrderSequenceNumber):
-                # The broker refuses whole batches, and then those behind them; alone, a message is judged for itself.
-                return await self._send_alone(message, deadline)
+        outcome = await self._accepted(message)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def topics(self) -> Mapping[str, int]:
         """Return the number of partitions of each topic there is; none is created by asking.
@@ -131,103 +117,28 @@ class KafkaProducer:
         Raises:
             DependencyUnavailableException: the broker did not answer in time.
         """
+        deadline = self._deadline()
         with kafka_failures("asking for the topics"):
-            async with self._shared.using(self._deadline()) as producer:
+            async with self._producers.usual.using(deadline) as producer, asyncio.timeout_at(deadline):
                 metadata = await producer.client.fetch_all_metadata()
         names = sorted(metadata.topics(exclude_internal_topics=False))
         return {name: len(metadata.partitions_for_topic(name) or ()) for name in names}
 
-    async def _send_batched(self, message: OutgoingMessage, deadline: float) -> Receipt:
-        async with self._shared.using(deadline) as producer:
-            await _require_place(producer, message)
-            return _receipt(await (await _enqueue(producer, message)))
+    def _accepted(self, message: OutgoingMessage) -> asyncio.Future[Outcome]:
+        """Queue `message` before anything is awaited: the order of the calls is that of the messages."""
+        loop = asyncio.get_running_loop()
+        deadline, timestamp_ms = loop.time() + self._send_timeout, int(time.time() * 1000)
+        queued = QueuedMessage(message, list(message.headers), loop.create_future(), deadline, timestamp_ms)
+        self._judge.judge(queued)
+        queue = self._queues.get(message.topic)
+        if queue is None:
+            queue = TopicQueue(message.topic, self._watch, self._producers, self._forget)
+            self._queues[message.topic] = queue
+        queue.put(queued)
+        return queued.outcome
 
-    async def _send_alone(self, message: OutgoingMessage, deadline: float) -> Receipt:
-        """Send it in a batch of its own, with no other behind it: aiokafka counts a refused one as sent."""
-        batch = await self._own_batch(message)
-        try:
-            async with asyncio.timeout_at(deadline), self._alone_turn, self._alone.using(deadline) as producer:
-                await _require_place(producer, message)
-                partition = _partition(producer, message)
-                acknowledged = await producer.send_batch(batch, message.topic, partition=partition)
-                return _receipt(await acknowledged)
-        except _REFUSALS as error:
-            raise _unpublishable(message, f"the broker refuses it: {error}") from error
-
-    async def _own_batch(self, message: OutgoingMessage) -> SingleRecordBatch:
-        letter = _is_dead_letter(message)
-        try:
-            # In a thread: what takes long to compress must not hold up the consumer's heartbeats.
-            batch = await asyncio.to_thread(SingleRecordBatch, message, compress=letter)
-        except UnicodeEncodeError as error:
-            raise _unpublishable(message, f"a header's name cannot be written: {error}") from error
-        limit, name = (
-            (_LARGEST_REQUEST, "any broker takes") if letter else (self._max_message_bytes, "max_message_bytes")
-        )
-        if batch.size() > limit:
-            raise _unpublishable(message, f"{batch.size()} bytes are more than {name}")
-        return batch
-
-    def _is_large_dead_letter(self, message: OutgoingMessage) -> bool:
-        """Say whether it is a dead letter that aiokafka would refuse, or that is worth compressing."""
-        if not _is_dead_letter(message):
-            return False
-        size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, list(message.headers))
-        return size > min(_WORTH_COMPRESSING, self._max_message_bytes)
+    def _forget(self, topic: str) -> None:
+        self._queues.pop(topic, None)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._send_timeout
-
-
-async def _enqueue(producer: AIOKafkaProducer, message: OutgoingMessage) -> Awaitable[RecordMetadata]:
-    try:
-        acknowledged: Awaitable[RecordMetadata] = await producer.send(
-            message.topic, message.value, message.key, message.partition, headers=list(message.headers)
-        )
-    except (MessageSizeTooLargeError, TypeError, ValueError) as error:
-        raise _unpublishable(message, f"it cannot be written: {error}") from error
-    return acknowledged
-
-
-async def _require_place(producer: AIOKafkaProducer, message: OutgoingMessage) -> None:
-    """Refuse what has nowhere to go: aiokafka would wait for it, and asking by name may create the topic."""
-    if producer.client.cluster.partitions_for_topic(message.topic) is None:
-        everything = await producer.client.fetch_all_metadata()
-        if not everything.partitions_for_topic(message.topic):
-            raise _unpublishable(message, "there is no such topic, or it may not be seen; create it, or allow it")
-    partitions = await producer.partitions_for(message.topic)
-    if message.partition is not None and message.partition not in partitions:
-        raise _unpublishable(message, f"the topic has {len(partitions)} partitions, none numbered {message.partition}")
-
-
-def _partition(producer: AIOKafkaProducer, message: OutgoingMessage) -> int:
-    """Choose as aiokafka does for its own batches."""
-    if message.partition is not None:
-        return message.partition
-    cluster = producer.client.cluster
-    known = sorted(cluster.partitions_for_topic(message.topic) or ())
-    available = sorted(cluster.available_partitions_for_topic(message.topic) or ())
-    return int(_choose_partition(message.key, known, available))
-
-
-def _needs_own_batch(message: OutgoingMessage) -> bool:
-    """Say whether aiokafka's own batches cannot hold the message."""
-    if message.key is None and message.value is None:
-        return True
-    return any(not name.isascii() and _has_surrogates(name) for name, _ in message.headers)
-
-
-def _is_dead_letter(message: OutgoingMessage) -> bool:
-    return any(name == ORIGINAL_TOPIC for name, _ in message.headers)
-
-
-def _has_surrogates(name: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _receipt(stored: RecordMetadata) -> Receipt:
-    return Receipt(stored.topic, stored.partition, stored.offset)
-
-
-def _unpublishable(message: OutgoingMessage, reason: str) -> UnpublishableEventException:
-    return UnpublishableEventException(f"The message for {message.topic} cannot be published: {reason}.")

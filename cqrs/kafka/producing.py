@@ -1,21 +1,27 @@
 """Lend out one aiokafka producer at a time, and replace it when it failed."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from cqrs.kafka.closing import abandon_producer, ends_within
+from cqrs.kafka.failures import FAILURES
 
-_log = logging.getLogger(__name__)
 
+@dataclass(slots=True, eq=False)
+class Client:
+    """Hold a producer while it is lent.
 
-@dataclass(slots=True)
-class _Client:
+    Attributes:
+        producer: The producer.
+        users: How many are using it.
+        retired: Whether it is not lent again, and closed when its last user has ended.
+    """
+
     producer: AIOKafkaProducer
     users: int = 0
     retired: bool = False
@@ -33,14 +39,11 @@ class ProducerLine:
 
     def __init__(self, make: Callable[[], AIOKafkaProducer]) -> None:
         self._make = make
-        self._client: _Client | None = None
+        self._client: Client | None = None
+        self.producer: AIOKafkaProducer | None = None
+        """The producer that is lent at present, or None."""
         self._opening = asyncio.Lock()
         self._closings: set[asyncio.Task[None]] = set()
-
-    @property
-    def users(self) -> int:
-        """Return how many are using the present producer."""
-        return self._client.users if self._client else 0
 
     async def open(self, deadline: float) -> None:
         """Connect, unless that is done.
@@ -51,45 +54,48 @@ class ProducerLine:
         """
         await self._opened(deadline)
 
-    @asynccontextmanager
-    async def using(self, deadline: float) -> AsyncIterator[AIOKafkaProducer]:
-        """Lend the producer for the block, until the loop's time `deadline`.
+    def using(self, deadline: float) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+        """Lend the producer for the block; it must be connected by the loop's time `deadline`.
 
         Raises:
-            KafkaError: the broker cannot be reached; so does the block, and the producer is not lent again.
-            TimeoutError: the deadline passed; the same holds.
+            KafkaError: the broker cannot be reached; or the block raised it, and the producer is not lent again.
+            TimeoutError: the deadline passed; or the block raised it, and the same holds.
         """
-        client = await self._opened(deadline)
+        return _Loan(self, deadline)
+
+    async def borrow(self, deadline: float) -> Client:
+        """Connect, unless that is done, and count one user more; see `using`, which is safer."""
+        client = self._client or await self._opened(deadline)
         client.users += 1
-        try:
-            async with asyncio.timeout_at(deadline):
-                yield client.producer
-        except (KafkaError, OSError):
-            client.retired = True
-            if self._client is client:
-                self._client = None
-            raise
-        finally:
-            client.users -= 1
-            if client.retired and not client.users:
-                self._let_go(client)
+        return client
+
+    def give_back(self, client: Client, *, failed: bool) -> None:
+        """Count one user less; a client that failed is not lent again."""
+        client.users -= 1
+        client.retired = client.retired or failed
+        if not client.retired:
+            return
+        if self._client is client:
+            self._client = self.producer = None
+        if not client.users:
+            self._let_go(client)
 
     async def close(self, patience_seconds: float) -> None:
-        """Wait for what is on its way, at most so long, and disconnect; harmless when called again."""
+        """Let what is on its way arrive, at most so long, and disconnect; harmless when called again."""
         async with self._opening:
-            client, self._client = self._client, None
-        try:
-            if client is not None and not await ends_within(client.producer.stop(), patience_seconds):
-                _log.warning("Kafka did not acknowledge all messages within %g s of the stop", patience_seconds)
-        finally:
-            if client is not None:
+            client, self._client, self.producer = self._client, None, None
+        if client is not None:
+            try:
+                await ends_within(client.producer.stop(), patience_seconds)
+            finally:
                 await abandon_producer(client.producer)
         await asyncio.gather(*self._closings)
 
-    async def _opened(self, deadline: float) -> _Client:
+    async def _opened(self, deadline: float) -> Client:
         async with asyncio.timeout_at(deadline), self._opening:
             if self._client is None:
-                self._client = _Client(await self._connect())
+                self._client = Client(await self._connect())
+                self.producer = self._client.producer
             return self._client
 
     async def _connect(self) -> AIOKafkaProducer:
@@ -101,7 +107,53 @@ class ProducerLine:
             raise
         return producer
 
-    def _let_go(self, client: _Client) -> None:
+    def _let_go(self, client: Client) -> None:
         closing = asyncio.create_task(abandon_producer(client.producer))
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
+
+
+class _Loan(AbstractAsyncContextManager[AIOKafkaProducer]):
+    def __init__(self, line: ProducerLine, deadline: float) -> None:
+        self._line = line
+        self._deadline = deadline
+
+    async def __aenter__(self) -> AIOKafkaProducer:
+        self._client = await self._line.borrow(self._deadline)
+        return self._client.producer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.give_back(self._client, failed=isinstance(error, FAILURES))
+
+
+class Producers:
+    """Lend the producer of the usual messages, or the one of the large ones, to one large message at a time.
+
+    aiokafka puts a batch of every partition of a broker into one request, and a broker closes the connection on a
+    request that is too large.
+    """
+
+    def __init__(self, make: Callable[[], AIOKafkaProducer]) -> None:
+        self.usual = ProducerLine(make)
+        self.for_large = ProducerLine(make)
+        self._turn = asyncio.Lock()
+
+    def using(self, deadline: float, *, large: bool) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+        """Lend one for the block, as `ProducerLine.using` does."""
+        return self._using_for_large(deadline) if large else self.usual.using(deadline)
+
+    @asynccontextmanager
+    async def _using_for_large(self, deadline: float) -> AsyncIterator[AIOKafkaProducer]:
+        async with asyncio.timeout_at(deadline):
+            await self._turn.acquire()
+        try:
+            async with self.for_large.using(deadline) as producer:
+                yield producer
+        finally:
+            self._turn.release()
+
+    async def close(self, patience_seconds: float) -> None:
+        """Let what is on its way arrive, at most so long, and disconnect; harmless when called again."""
+        await asyncio.gather(self.usual.close(patience_seconds), self.for_large.close(patience_seconds))

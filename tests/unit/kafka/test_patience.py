@@ -38,9 +38,9 @@ async def test_a_send_whose_partition_has_no_leader_does_not_ask_without_pause(
     asked.clear()
     for partition in range(3):
         broker.move_leader(TOPIC, partition, NOBODY)
-    client = producer._shared._client
+    client = producer._producers.usual.producer
     assert client is not None
-    await client.producer.client.force_metadata_update()
+    await client.client.force_metadata_update()
     with pytest.raises(DependencyUnavailableException):
         await producer.send(OutgoingMessage(TOPIC, b"k", b"v"))
     assert 2 <= len(asked) <= 10

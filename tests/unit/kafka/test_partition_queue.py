@@ -1,0 +1,382 @@
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
+from cqrs.kafka.producer import KafkaProducer
+from cqrs.messaging.message import OutgoingMessage, Receipt
+from tests.unit.kafka.pretended_cluster import (
+    AWAY,
+    DENIED,
+    FENCED,
+    INVALID_RECORD,
+    LOST,
+    NOT_LEADER,
+    OK,
+    OUT_OF_ORDER,
+    TOO_LARGE,
+    TOPIC,
+    Cluster,
+    Fault,
+    connect,
+)
+
+Sends = list[asyncio.Task[Receipt]]
+
+
+@pytest_asyncio.fixture
+async def cluster() -> Cluster:
+    return Cluster(partitions=1)
+
+
+@pytest_asyncio.fixture
+async def producer(cluster: Cluster) -> AsyncIterator[KafkaProducer]:
+    made = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=5.0)
+    connect(made, cluster)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture(autouse=True)
+def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail on what asyncio complains of: exceptions that nobody retrieved, tasks that were lost."""
+    yield
+    gc.collect()
+    assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+
+
+def send(producer: KafkaProducer, *values: bytes, key: bytes = b"k") -> Sends:
+    return [asyncio.create_task(producer.send(OutgoingMessage(TOPIC, key, value))) for value in values]
+
+
+async def outcomes(sends: Sends) -> list[object]:
+    """Return each offset, or the class of what was raised."""
+    async with asyncio.timeout(5):
+        done = await asyncio.gather(*sends, return_exceptions=True)
+    return [each.offset if isinstance(each, Receipt) else type(each) for each in done]
+
+
+@pytest.mark.asyncio
+async def test_a_lone_message_leaves_at_once(producer: KafkaProducer, cluster: Cluster) -> None:
+    [first] = send(producer, b"1")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    assert (await first).offset == 0
+
+
+@pytest.mark.asyncio
+async def test_messages_gather_while_a_batch_is_on_its_way(producer: KafkaProducer, cluster: Cluster) -> None:
+    cluster.hold.clear()
+    sends = send(producer, b"0")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    for number in range(1, 50):
+        sends += send(producer, b"%d" % number)
+        await asyncio.sleep(0)
+    cluster.hold.set()
+    assert await outcomes(sends) == list(range(50))
+    assert cluster.requests == [1, 49]
+
+
+@pytest.mark.asyncio
+async def test_what_does_not_fit_into_a_batch_waits_for_the_next(producer: KafkaProducer, cluster: Cluster) -> None:
+    sends = send(producer, *(b"%05d" % number * 1_000 for number in range(10)))
+    assert await outcomes(sends) == list(range(10))
+    assert len(cluster.requests) == 4
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [INVALID_RECORD, OUT_OF_ORDER, TOO_LARGE])
+async def test_a_refused_batch_is_sent_message_by_message_and_nothing_overtakes_it(
+    producer: KafkaProducer, cluster: Cluster, code: int
+) -> None:
+    cluster.faults = [code]
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2", b"3")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends += send(producer, b"4", b"5")
+    await asyncio.sleep(0)
+    cluster.hold.set()
+    assert await outcomes(sends) == [0, 1, 2, 3, 4]
+    assert cluster.requests == [3, 1, 1, 1, 2]
+    assert cluster.values() == [b"1", b"2", b"3", b"4", b"5"]
+
+
+@pytest.mark.asyncio
+async def test_a_refused_message_costs_only_itself(producer: KafkaProducer, cluster: Cluster) -> None:
+    sends = send(producer, b"1", b"refused", b"3", b"4")
+    sends += send(producer, b"5")
+    assert await outcomes(sends) == [0, UnpublishableEventException, 1, 2, 3]
+    assert cluster.values() == [b"1", b"3", b"4", b"5"]
+
+
+@pytest.mark.asyncio
+async def test_each_caller_of_a_failed_batch_has_an_error_of_its_own(producer: KafkaProducer, cluster: Cluster) -> None:
+    cluster.faults = [FENCED]
+    done = await asyncio.gather(*send(producer, b"1", b"2"), return_exceptions=True)
+    assert [type(each) for each in done] == [DependencyUnavailableException] * 2
+    assert done[0] is not done[1]
+    assert (await producer.send(OutgoingMessage(TOPIC, b"k", b"3"))).offset == 0
+
+
+@pytest.mark.asyncio
+async def test_what_follows_a_failed_batch_goes_by_a_new_client(producer: KafkaProducer, cluster: Cluster) -> None:
+    cluster.faults = [DENIED]
+    cluster.hold.clear()
+    failed = send(producer, b"1")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    followers = send(producer, b"2", b"3")
+    cluster.hold.set()
+    assert await outcomes(failed + followers) == [DependencyUnavailableException, 0, 1]
+    assert cluster.clients == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("faults", [[LOST], [AWAY, LOST, AWAY], [NOT_LEADER, NOT_LEADER]])
+async def test_a_batch_that_is_repeated_is_stored_once_and_before_what_follows(
+    producer: KafkaProducer, cluster: Cluster, faults: list[Fault]
+) -> None:
+    cluster.faults = list(faults)
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends += send(producer, b"3")
+    await asyncio.sleep(0)
+    cluster.hold.set()
+    assert await outcomes(sends) == [0, 1, 2]
+    assert cluster.values() == [b"1", b"2", b"3"]
+    assert cluster.clients == 1
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_caller_leaves_the_others_of_its_batch_as_they_are(
+    producer: KafkaProducer, cluster: Cluster
+) -> None:
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2", b"3")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends[1].cancel()
+    cluster.hold.set()
+    assert await outcomes(sends) == [0, asyncio.CancelledError, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_message_whose_caller_is_cancelled_before_it_leaves_is_not_sent(
+    producer: KafkaProducer, cluster: Cluster
+) -> None:
+    cluster.hold.clear()
+    sends = send(producer, b"1")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends += send(producer, b"2", b"3", b"4")
+    await asyncio.sleep(0)
+    sends[1].cancel()
+    sends[3].cancel()
+    cluster.hold.set()
+    assert await outcomes(sends) == [0, asyncio.CancelledError, 1, asyncio.CancelledError]
+    assert cluster.values() == [b"1", b"3"]
+
+
+@pytest.mark.asyncio
+async def test_a_batch_for_which_nobody_waits_any_more_is_not_sent_again(
+    producer: KafkaProducer, cluster: Cluster
+) -> None:
+    cluster.faults = [AWAY]
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    for each in sends:
+        each.cancel()
+    followers = send(producer, b"3")
+    await asyncio.sleep(0)
+    cluster.hold.set()
+    assert await outcomes(followers) == [0]
+    assert cluster.values() == [b"3"]
+
+
+@pytest.mark.asyncio
+async def test_a_partition_without_a_leader_is_waited_for_although_aiokafka_gives_up(cluster: Cluster) -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=5.0)
+    connect(producer, cluster, request_timeout_ms=20)
+    cluster.leader = -1
+    await producer.start()
+    sends = send(producer, b"1", b"2")
+    for _ in range(2):
+        cluster.opened.clear()
+        await asyncio.wait_for(cluster.opened.wait(), 5)
+    sends += send(producer, b"3")
+    cluster.leader = 1
+    assert await outcomes(sends) == [0, 1, 2]
+    await producer.stop()
+
+
+@pytest.mark.asyncio
+async def test_what_is_due_ends_in_time_and_is_not_sent_later(cluster: Cluster) -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=0.05)
+    connect(producer, cluster)
+    cluster.leader = -1
+    assert await outcomes(send(producer, b"1", b"2")) == [DependencyUnavailableException] * 2
+    cluster.leader = 1
+    assert await outcomes(send(producer, b"3")) == [0]
+    assert cluster.values() == [b"3"]
+    await producer.stop()
+
+
+@pytest.mark.asyncio
+async def test_what_follows_a_batch_that_is_never_answered_goes_by_another_client(cluster: Cluster) -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=0.05)
+    connect(producer, cluster)
+    cluster.hold.clear()
+    assert await outcomes(send(producer, b"1")) == [DependencyUnavailableException]
+    cluster.hold = asyncio.Event()
+    cluster.hold.set()
+    assert await outcomes(send(producer, b"2")) == [0]
+    assert cluster.clients == 2
+    await producer.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_lost_a_message_to_its_deadline_is_not_sent_again(cluster: Cluster) -> None:
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=5.0)
+    connect(producer, cluster)
+    cluster.faults = [AWAY]
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    queue = producer._queues[TOPIC]._queues[0]
+    assert queue._batch is not None
+    first, second = queue._batch.messages
+    assert queue.expire(first.deadline) == second.deadline
+    cluster.hold.set()
+    assert await outcomes(sends + send(producer, b"3")) == [DependencyUnavailableException] * 2 + [0]
+    assert cluster.values() == [b"3"]
+    await producer.stop()
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_comes_after_one_deadline_is_in_time_for_the_others(
+    producer: KafkaProducer, cluster: Cluster
+) -> None:
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    queue = producer._queues[TOPIC]._queues[0]
+    assert queue._batch is not None
+    queue.expire(queue._batch.messages[0].deadline)
+    cluster.hold.set()
+    assert await outcomes(sends + send(producer, b"3")) == [DependencyUnavailableException, 1, 2]
+    assert cluster.clients == 1
+
+
+@pytest.mark.asyncio
+async def test_messages_wait_for_no_broker_that_cannot_be_reached(producer: KafkaProducer, cluster: Cluster) -> None:
+    cluster.is_away = True
+    assert await outcomes(send(producer, b"1", b"2")) == [DependencyUnavailableException] * 2
+    cluster.is_away = False
+    assert await outcomes(send(producer, b"3")) == [0]
+
+
+@pytest.mark.asyncio
+async def test_a_topic_that_vanishes_while_messages_wait_makes_them_unpublishable(
+    producer: KafkaProducer, cluster: Cluster
+) -> None:
+    cluster.faults = [FENCED]
+    cluster.hold.clear()
+    sends = send(producer, b"1")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends += send(producer, b"2")
+    await asyncio.sleep(0)
+    cluster.partitions = 0
+    cluster.hold.set()
+    assert await outcomes(sends) == [DependencyUnavailableException] * 2
+
+
+@pytest.mark.asyncio
+async def test_a_failure_that_nobody_foresaw_is_told_to_every_caller(
+    producer: KafkaProducer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await producer.start()
+    monkeypatch.setattr("cqrs.kafka.partition_queue.GatheredBatch", None)
+    done = await asyncio.gather(*send(producer, b"1", b"2"), return_exceptions=True)
+    assert [type(each) for each in done] == [TypeError] * 2
+    monkeypatch.undo()
+    assert await outcomes(send(producer, b"3")) == [0]
+
+
+Wave = tuple[list[tuple[int, bool]], int, list[int], bool]
+waves = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9).map(lambda n: n == 0)), max_size=6),
+        st.integers(0, 12),
+        st.lists(st.integers(0, 30), max_size=2),
+        st.integers(0, 5).map(lambda n: n == 0),
+    ),
+    max_size=6,
+)
+some_faults = st.lists(
+    st.sampled_from([OK, OK, OK, OK, LOST, AWAY, NOT_LEADER, OUT_OF_ORDER, FENCED, DENIED, INVALID_RECORD]), max_size=8
+)
+
+
+@given(waves, some_faults)
+@settings(deadline=None, max_examples=300)
+def test_whatever_fails_each_send_ends_truly_and_each_key_stays_in_order(
+    steps: list[Wave], faults: list[Fault]
+) -> None:
+    asyncio.run(check(steps, faults))
+
+
+async def check(steps: list[Wave], faults: list[Fault]) -> None:
+    cluster = Cluster(partitions=2, faults=faults)
+    producer = KafkaProducer(bootstrap_servers="127.0.0.1:1", send_timeout_seconds=5.0)
+    connect(producer, cluster)
+    sent: dict[bytes, tuple[int, asyncio.Task[Receipt]]] = {}
+    for messages, turns, cancelled, is_due in steps:
+        for key, is_refused in messages:
+            value = b"%s %d" % (b"refused" if is_refused else b"good", len(sent))
+            [sent_one] = send(producer, value, key=b"key %d" % key)
+            sent[value] = (key, sent_one)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for number in cancelled:
+            if number < len(sent):
+                list(sent.values())[number][1].cancel()
+        if is_due:
+            end_oldest(producer)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(task for _, task in sent.values()), return_exceptions=True)
+        await producer.stop()
+    judge(cluster, sent)
+
+
+def end_oldest(producer: KafkaProducer) -> None:
+    """Let the time of the oldest message of each partition be up."""
+    for topic in producer._queues.values():
+        for queue in topic._queues.values():
+            here = [*(queue._batch.messages if queue._batch else ()), *queue._waiting]
+            if here:
+                queue.expire(here[0].deadline)
+
+
+def judge(cluster: Cluster, sent: dict[bytes, tuple[int, asyncio.Task[Receipt]]]) -> None:
+    order = {value: number for number, value in enumerate(sent)}
+    for log in cluster.logs.values():
+        for key in range(4):
+            numbers = [order[stored.value or b""] for stored in log if stored.key == b"key %d" % key]
+            first_seen = list(dict.fromkeys(numbers))
+            assert first_seen == sorted(first_seen), "a key's messages are out of order"
+    everything = [stored.value for log in cluster.logs.values() for stored in log]
+    for value, (_, task) in sent.items():
+        if task.cancelled():
+            continue
+        error = task.exception()
+        if value.startswith(b"refused"):
+            assert value not in everything
+        if error is None:
+            receipt = task.result()
+            assert cluster.log(receipt.partition)[receipt.offset].value == value
+            assert everything.count(value) == 1
+        else:
+            assert isinstance(error, DependencyUnavailableException | UnpublishableEventException)
