@@ -128,8 +128,8 @@ def delivery_problems(settings: ServiceSettings, handlers: HandlerRegistry) -> I
     for command_type, policy in retry_policies(settings, handlers).items():
         if policy.when_exhausted == "halt_key":
             yield (
-                f"{message_name(command_type)} is to halt its key when retries run out, which keeps the key's order, and "
-                f"RETRY_TOPICS of {', '.join(settings.retry_topics)} gives it up; choose one of the two"
+                f"{message_name(command_type)} halts its key when retries run out, to keep its order, and RETRY_TOPICS "
+                f"({', '.join(settings.retry_topics)}) gives it up; choose one of the two"
             )
 
 

@@ -3,10 +3,10 @@
 The text is `cqrs1:` and base85 (RFC 1924) of a CRC-32 and a body. The checksum covers the offset too, so a note says
 nothing beside another offset: where a tool copied it, or somebody moved the group, other records stand there.
 
-The body is two bytes (twice the number of digests, plus 1 when the ranges are deflated), the digests, and the ranges:
-each a varint of how far it begins above the lowest offset at which it could, and a varint of its length less 1. It could
-begin at the note's offset, a later one at the offset after next of the one before: with none between they would be one.
-A varint holds 7 bits a byte, the lowest first, as in Protocol Buffers; deflated is RFC 1951 without a header.
+The body is two bytes (twice the number of digests, plus 1 when the ranges are deflated), the digests, and the ranges.
+Each is two varints: how far it begins above the lowest offset at which it could, and its length less 1. The first could
+begin at the note's offset, any other one after an offset that is in neither: else the two would be one. A varint holds
+7 bits a byte, the lowest first, as in Protocol Buffers; deflated is RFC 1951 without a header.
 """
 
 import zlib
@@ -143,7 +143,7 @@ def _decoded(position: int, data: bytes) -> CommitNote:
 
 def _inflated(deflated: bytes) -> bytes:
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    body = inflating.decompress(deflated, _LARGEST_RANGES)
+    body = inflating.decompress(deflated, _LARGEST_RANGES + 1)  # one more, to come to the end of the largest
     if not inflating.eof or inflating.unused_data:
         raise ValueError("its ranges are cut, or too many")
     return body

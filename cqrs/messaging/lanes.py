@@ -4,18 +4,12 @@ A lane lives while records stand in it. It is ready when its first record may be
 has it there, and waits while that record's next try is due later. Whatever a lane does, other lanes do not notice.
 """
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
 from enum import Enum
-from itertools import count
-from typing import TYPE_CHECKING
 
 from cqrs.messaging.delivery import Delivery
-from cqrs.messaging.message import Message
-
-if TYPE_CHECKING:
-    from cqrs.messaging.progress import AssignedPartition
+from cqrs.messaging.message import Message, TopicPartition
+from cqrs.messaging.watermark import Watermark
 
 
 class LaneState(Enum):
@@ -64,66 +58,129 @@ class Lane:
         self.is_abandoned = False
 
 
-class WaitingLanes:
-    """Keep lanes whose next try is due later.
+class AssignedPartition:
+    """Be one partition during one assignment: an epoch of its own.
 
-    Args:
-        clock: Seconds that only grow.
+    Work keeps hold of the object that it was read under. When the partition is assigned anew that is another object,
+    and so whatever work of the old one has to say is said to nobody: its next owner may have gone on in between.
+
+    Attributes:
+        place: The partition.
+        epoch: Counts assignments.
+        watermark: Which of its records are done.
+        lanes: Its lanes, by key.
+        buffered: How many of its records stand in lanes.
+        buffered_bytes: The size of their values.
+        highest_started: The highest offset that was taken in hand; -1 before the first.
+        waiting: How many of its lanes wait for another try.
+        held: How many of these wait for something that is away.
+        is_fenced: Whether it is about to be given back, so that no further record is taken up.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._order = count()
-        self._due: list[tuple[float, int, Lane]] = []
-        self._tickets: dict[Lane, int] = {}
+    __slots__ = (
+        "buffered",
+        "buffered_bytes",
+        "epoch",
+        "held",
+        "highest_started",
+        "is_fenced",
+        "lanes",
+        "place",
+        "unsaved",
+        "waiting",
+        "watermark",
+    )
 
-    def __len__(self) -> int:
-        return len(self._tickets)
+    def __init__(self, place: TopicPartition, epoch: int, watermark: Watermark) -> None:
+        self.place = place
+        self.epoch = epoch
+        self.watermark = watermark
+        self.lanes: dict[bytes | None, Lane] = {}
+        self.buffered = 0
+        self.buffered_bytes = 0
+        self.highest_started = -1
+        self.waiting = 0
+        self.held = 0
+        self.is_fenced = False
+        self.unsaved = False
 
-    def put(self, lane: Lane, seconds: float) -> None:
-        """Let `lane` wait for so long."""
-        ticket = next(self._order)
-        lane.state = LaneState.WAITING
-        self._tickets[lane] = ticket
-        heapq.heappush(self._due, (self._clock() + seconds, ticket, lane))
+    def add(self, message: Message) -> Lane | None:
+        """Put a record that was read into its lane, and return the lane if it became ready by that.
 
-    def seconds_until_due(self) -> float | None:
-        """Return how long it takes until a lane is due, or None when none waits."""
-        while self._due and self._tickets.get(self._due[0][2]) != self._due[0][1]:
-            heapq.heappop(self._due)
-        return max(self._due[0][0] - self._clock(), 0.0) if self._due else None
-
-    def take_due(self) -> list[Lane]:
-        """Take out the lanes that are due, in the order in which they became so."""
-        found: list[Lane] = []
-        while self._due and self._due[0][0] <= self._clock():
-            _, ticket, lane = heapq.heappop(self._due)
-            if self._tickets.get(lane) == ticket:
-                found.append(self._taken(lane))
-        return found
-
-    def take_waiting_for(self, dependency: str) -> list[Lane]:
-        """Take out the lanes whose first record waits for `dependency`."""
-        return [self._taken(lane) for lane in list(self._tickets) if lane.entries[0].waits_for == dependency]
-
-    def drop(self, lanes: Iterable[Lane]) -> None:
-        """Forget these lanes."""
-        for lane in lanes:
-            self._tickets.pop(lane, None)
-        if len(self._due) > 2 * len(self._tickets) + 64:
-            self._due = [each for each in self._due if self._tickets.get(each[2]) == each[1]]
-            heapq.heapify(self._due)
-
-    def reasons(self) -> dict[str, int]:
-        """Return what is waited for that is away, and how many records wait for it."""
-        found: dict[str, int] = {}
-        for lane in self._tickets:
-            reason = lane.entries[0].waits_for
-            if reason is not None:
-                found[reason] = found.get(reason, 0) + 1
-        return found
-
-    def _taken(self, lane: Lane) -> Lane:
-        del self._tickets[lane]
-        lane.state = LaneState.READY
+        A record that an earlier owner finished is done already, and one that is read when the partition is about to be
+        given back is left to its next owner.
+        """
+        if self.is_fenced:
+            return None
+        if not self.watermark.start(message.offset):
+            self.unsaved = True
+            return None
+        self.buffered += 1
+        self.buffered_bytes += len(message.value or b"")
+        lane = self.lanes.get(message.key)
+        if lane is not None:
+            lane.entries.append(Entry(message))
+            return None
+        lane = self.lanes[message.key] = Lane(self, message.key)
+        lane.entries.append(Entry(message))
         return lane
+
+    def start(self, lane: Lane) -> Entry | None:
+        """Take the first record of `lane` in hand; None when none is left there."""
+        if not lane.entries:
+            return None
+        lane.state = LaneState.AT_WORK
+        entry = lane.entries[0]
+        self.highest_started = max(self.highest_started, entry.message.offset)
+        return entry
+
+    def finish(self, lane: Lane) -> bool:
+        """Take note that the outcome of the record in hand is durable; say whether more stand in its lane."""
+        entry = lane.entries.popleft()
+        self.watermark.finish(entry.message.offset)
+        self.unsaved = True
+        self._removed(entry)
+        if lane.entries:
+            lane.state = LaneState.READY
+            return True
+        if self.lanes.get(lane.key) is lane:
+            del self.lanes[lane.key]
+        return False
+
+    def waiting_lanes(self) -> list[Lane]:
+        """Return the lanes that wait for another try."""
+        return [lane for lane in self.lanes.values() if lane.state is LaneState.WAITING]
+
+    def fence(self) -> None:
+        """Let go of every record that need not be finished before the partition is given back.
+
+        Those below the highest one that was started stay, so that their end closes the gaps beneath it. A record that
+        waits for another try stays undone, and so do those behind it.
+        """
+        self.is_fenced = True
+        for lane in list(self.lanes.values()):
+            self._shorten(lane)
+
+    def abandon(self, lane: Lane) -> None:
+        """Leave every record of `lane` to the partition's next owner."""
+        while lane.entries:
+            self._removed(lane.entries.pop())
+        if self.lanes.get(lane.key) is lane:
+            del self.lanes[lane.key]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether none of its records is in hand or about to be."""
+        return not self.lanes
+
+    def _shorten(self, lane: Lane) -> None:
+        in_hand = 1 if lane.state is LaneState.AT_WORK else 0
+        last = -1 if lane.state is LaneState.WAITING else self.highest_started
+        while len(lane.entries) > in_hand and lane.entries[-1].message.offset > last:
+            self._removed(lane.entries.pop())
+        if not lane.entries:
+            del self.lanes[lane.key]
+
+    def _removed(self, entry: Entry) -> None:
+        self.buffered -= 1
+        self.buffered_bytes -= len(entry.message.value or b"")

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from cqrs.messaging.lanes import AssignedPartition
 from cqrs.messaging.message import TopicPartition
-from cqrs.messaging.progress import AssignedPartition
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Subscriber:
         self._stopping.set()
         self._room.set()
 
-    def in_hand(self, task: asyncio.Task[object]) -> Delivery | None:
+    def in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
         """Return what a worker's task has in hand, or None; may be called from another thread."""
         return self._workers.in_hand(task)
 

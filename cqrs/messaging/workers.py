@@ -10,9 +10,9 @@ from cqrs.exceptions import CqrsException, DependencyUnavailableException, messa
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, TryAgainException
 from cqrs.messaging.envelope import read_envelope
-from cqrs.messaging.lanes import Entry, Lane, WaitingLanes
+from cqrs.messaging.lanes import AssignedPartition, Entry, Lane
 from cqrs.messaging.outages import Outages
-from cqrs.messaging.progress import AssignedPartition
+from cqrs.messaging.waiting import WaitingLanes
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +91,9 @@ class Workers:
         """Have the first record of `lane` settled."""
         self._ready.put_nowait(lane)
 
-    def in_hand(self, task: asyncio.Task[object]) -> Delivery | None:
+    def in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
         """Return what the worker that runs as `task` has in hand, or None; may be called from another thread."""
-        lane = self._at_work.get(task)  # type: ignore[call-overload]
+        lane = self._at_work.get(task)
         entry = lane.entries[0] if lane is not None and lane.entries else None
         return None if entry is None else _delivery_of(entry)
 

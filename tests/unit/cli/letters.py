@@ -16,7 +16,7 @@ class StockException(Exception):
 async def dead_letter_of(source: Message = SOURCE, error: Exception | None = None) -> Message:
     """Return the dead letter that the service makes of `source`."""
     broker = MemoryBroker({"cmd-dlt": 2})
-    await DeadLetters(MemoryProducer(broker), "group").put(source, error or wrapped("sold out"))
+    await DeadLetters(MemoryProducer(broker), "group", "{}-dlt".format).put(source, error or wrapped("sold out"))
     (letter,) = broker.messages("cmd-dlt")
     assert dict(letter.headers)[dead_letter_headers.ORIGINAL_TOPIC] == b"cmd"
     return letter

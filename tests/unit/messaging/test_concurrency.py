@@ -183,8 +183,8 @@ async def test_one_key_runs_in_order_one_record_at_a_time() -> None:
     async with world.running():
         await world.handler.until(lambda: len(world.handler.done) == 300)
     by_key: dict[bytes, list[bytes]] = defaultdict(list)
-    for value in world.handler.done:
-        by_key[value[:1]].append(value)
+    for done in world.handler.done:
+        by_key[done[:1]].append(done)
     assert all(values == sorted(values) and len(values) == 100 for values in by_key.values())
     assert world.committed() == 300
 

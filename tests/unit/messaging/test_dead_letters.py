@@ -3,13 +3,13 @@
 import pytest
 
 from cqrs.exceptions import (
-    CommandProcessingException,
     DependencyUnavailableException,
     UndecodableMessageException,
     UnpublishableEventException,
 )
+from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.dead_letters import DeadLetters, dead_letter, describe
-from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
+from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, TryAgainException
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message, OutgoingMessage
 from cqrs.testing.memory import MemoryBroker, MemoryProducer
@@ -28,9 +28,16 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
         return caught
 
 
+BACKOFF = Backoff(1.0, 8.0, uniform=lambda low, high: high)
+
+
+def letters_of(topic: str) -> str:
+    return f"{topic}-dlt"
+
+
 async def put(message: Message, error: Exception) -> Message:
     broker = MemoryBroker(TOPICS)
-    await DeadLetters(MemoryProducer(broker), "orders").put(message, error)
+    await DeadLetters(MemoryProducer(broker), "orders", letters_of).put(message, error)
     (letter,) = broker.messages("orders.commands-dlt")
     return letter
 
@@ -106,7 +113,7 @@ async def settle(error: Exception, producer: MemoryProducer) -> Outcome:
         raise error
 
     message = record(("ce_id", b"m-1"))
-    handle = dead_letter(DeadLetters(producer, "orders"))(handler)
+    handle = dead_letter(DeadLetters(producer, "orders", letters_of), BACKOFF)(handler)
     return await handle(Delivery(message, read_envelope(message)))
 
 
@@ -117,29 +124,36 @@ async def test_what_can_never_succeed_is_settled_as_a_dead_letter() -> None:
 
     outcome = await settle(error, MemoryProducer(broker))
 
-    assert outcome == Outcome("orders.commands-dlt", error)
+    assert outcome == Outcome("dead_lettered", "orders.commands-dlt", error)
     assert len(broker.messages("orders.commands-dlt")) == 1
 
 
 @pytest.mark.asyncio
-async def test_what_a_later_try_may_cure_is_not_put_aside() -> None:
+async def test_what_is_to_be_tried_again_is_not_put_aside() -> None:
     broker = MemoryBroker(TOPICS)
-    away = DependencyUnavailableException("database", "refused")
-    error = CommandProcessingException("failed", cause=away)
+    error = TryAgainException(1.0, DependencyUnavailableException("database", "refused"), waits_for="database")
 
-    with pytest.raises(CommandProcessingException):
+    with pytest.raises(TryAgainException) as raised_again:
         await settle(error, MemoryProducer(broker))
 
+    assert raised_again.value is error
     assert broker.messages("orders.commands-dlt") == []
 
 
+@pytest.mark.parametrize(
+    "refusal", [DependencyUnavailableException("kafka", "away"), UnpublishableEventException("no such topic")], ids=repr
+)
 @pytest.mark.asyncio
-async def test_a_letter_that_is_not_acknowledged_settles_nothing() -> None:
+async def test_a_letter_that_is_not_acknowledged_settles_nothing(refusal: Exception) -> None:
     producer = MemoryProducer(MemoryBroker(TOPICS))
-    producer.failures.append(DependencyUnavailableException("kafka", "away"))
+    producer.failures += [refusal] * 3
+    error = ValueError("x")
 
-    with pytest.raises(DependencyUnavailableException):
-        await settle(ValueError("x"), producer)
+    with pytest.raises(TryAgainException) as again:
+        await settle(error, producer)
+
+    assert again.value.refusal is error, "only the letter is tried again, not the handler"
+    assert (again.value.spent, again.value.waits_for) == (False, "dead letter topic orders.commands-dlt")
 
 
 @pytest.mark.asyncio
@@ -148,7 +162,7 @@ async def test_a_letter_that_is_too_large_is_sent_with_a_shorter_cause() -> None
     producer = MemoryProducer(broker)
     producer.failures.append(UnpublishableEventException("too large"))
 
-    await DeadLetters(producer, "orders").put(record(), raised(ValueError("x" * 1000)))
+    await DeadLetters(producer, "orders", letters_of).put(record(), raised(ValueError("x" * 1000)))
 
     (letter,) = broker.messages("orders.commands-dlt")
     headers = dict(letter.headers)
@@ -163,7 +177,7 @@ async def test_a_record_that_the_topic_cannot_hold_leaves_a_reference_to_where_i
     producer = MemoryProducer(broker)
     producer.failures += [UnpublishableEventException("too large")] * 2
 
-    await DeadLetters(producer, "orders").put(record(("mine", b"x" * 900_000)), raised(ValueError("x")))
+    await DeadLetters(producer, "orders", letters_of).put(record(("mine", b"x" * 900_000)), raised(ValueError("x")))
 
     (letter,) = broker.messages("orders.commands-dlt")
     headers = dict(letter.headers)
@@ -181,7 +195,7 @@ async def test_a_key_that_is_too_long_is_left_out_of_the_reference() -> None:
     producer.failures += [UnpublishableEventException("too large")] * 2
     message = Message("orders.commands", 0, 1, b"k" * 1_500_000, b"v")
 
-    await DeadLetters(producer, "orders").put(message, raised(ValueError("x")))
+    await DeadLetters(producer, "orders", letters_of).put(message, raised(ValueError("x")))
 
     (letter,) = broker.messages("orders.commands-dlt")
     assert letter.key is None
@@ -192,7 +206,7 @@ async def test_a_dead_letter_topic_that_is_not_there_settles_nothing() -> None:
     producer = MemoryProducer(MemoryBroker({"orders.commands": 3}))
 
     with pytest.raises(UnpublishableEventException, match="create it"):
-        await DeadLetters(producer, "orders").put(record(), raised(ValueError("x")))
+        await DeadLetters(producer, "orders", letters_of).put(record(), raised(ValueError("x")))
 
 
 @pytest.mark.asyncio
@@ -202,7 +216,7 @@ async def test_a_handled_delivery_passes_untouched() -> None:
 
     broker = MemoryBroker(TOPICS)
     message = record()
-    handle = dead_letter(DeadLetters(MemoryProducer(broker), "orders"))(handler)
+    handle = dead_letter(DeadLetters(MemoryProducer(broker), "orders", letters_of), BACKOFF)(handler)
 
     assert await handle(Delivery(message, read_envelope(message))) is HANDLED
 

@@ -50,7 +50,7 @@ async def test_a_handled_delivery_is_counted_and_timed() -> None:
 @pytest.mark.asyncio
 async def test_a_dead_letter_is_counted_by_its_cause() -> None:
     async def handler(_: Delivery) -> Outcome:
-        return Outcome("c-dlt", CommandProcessingException("no", cause=KeyError("k")))
+        return Outcome("dead_lettered", "c-dlt", CommandProcessingException("no", cause=KeyError("k")))
 
     metrics = Metrics()
     await deliver(metrics, handler)

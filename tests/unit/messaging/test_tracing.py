@@ -63,7 +63,7 @@ async def test_a_dead_letter_fails_the_span_although_the_delivery_is_settled() -
     error = ValueError("bad")
 
     async def handler(_: Delivery) -> Outcome:
-        return Outcome("orders.commands-dlt", error)
+        return Outcome("dead_lettered", "orders.commands-dlt", error)
 
     await traced(tracer, handler)(delivery())
 

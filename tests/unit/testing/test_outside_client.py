@@ -237,7 +237,7 @@ async def test_outcomes_are_events_by_their_cause_and_dead_letters_by_id_or_plac
     refused = client.send_json(topic, {}, type_name="t.Do")
     nameless = client.send_raw(topic, b"nonsense")
     lost = client.send_raw(topic, b"never handled")
-    letters = DeadLetters(_DeadLetterProducer(client), "group")
+    letters = DeadLetters(_DeadLetterProducer(client), "group", "{}-dlt".format)
     for sent in (refused, nameless):
         (record,) = [each.message for each in client.read([topic]) if receipt_of(each.message) == sent.receipt]
         await letters.put(record, ValueError("refused"))
