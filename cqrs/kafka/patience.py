@@ -3,14 +3,19 @@
 While a partition has no leader, aiokafka's producer asks for metadata, and asks again with the answer, without a pause:
 a broker on the same machine that refuses connections is asked some thousand times a second. Here a question is only
 asked again after a back-off when the last answer did not help.
+
+aiokafka also gives a batch up when its partition has had no leader for the time of one request. Whoever sends has a
+deadline of its own, and it alone counts here: a broker that restarts may take longer.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from cqrs.kafka.rebinding import rebound
 from cqrs.kafka.repetition import quieten_aiokafka
@@ -39,9 +44,19 @@ class PatientClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untype
         return any(not known(topic) or known(topic) != led(topic) for topic in topics)
 
 
+class PatientAccumulator(MessageAccumulator):  # type: ignore[misc]
+    """Be aiokafka's queue of batches, which keeps them for as long as somebody waits for them."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self._batch_ttl = math.inf
+
+
 class PatientProducer(AIOKafkaProducer):  # type: ignore[misc]
-    """Be aiokafka's producer, over a client that is patient."""
+    """Be aiokafka's producer, over a client and a queue that are patient."""
 
     def __init__(self, **options: object) -> None:
-        build: Callable[..., None] = rebound(AIOKafkaProducer.__init__, AIOKafkaClient=PatientClient)
+        build: Callable[..., None] = rebound(
+            AIOKafkaProducer.__init__, AIOKafkaClient=PatientClient, MessageAccumulator=PatientAccumulator
+        )
         build(self, **options)
