@@ -9,6 +9,9 @@ from hypothesis import settings
 from cqrs.tracing.correlation import CorrelationContext
 
 SERVERS = ("kafka", "postgres", "redis")
+MEASURED = "measured"
+"""What a test notes by `record_property(MEASURED, "3 of 4 ...")` stands at the end of the run."""
+
 _NOT_RUN = "not run for want of"
 
 # A loaded machine is slow now and then; a slow example is no bug. CI repeats itself, developers explore.
@@ -40,8 +43,13 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """Say last of all which tests on real servers were not run, and what runs them."""
+    """Say last of all what was measured, which tests on real servers were not run, and what runs them."""
     yield
+    passed = terminalreporter.stats.get("passed", [])
+    measured = [(each.nodeid, text) for each in passed for name, text in each.user_properties if name == MEASURED]
+    if measured:
+        terminalreporter.section("measured")
+        terminalreporter.line("\n".join(f"{nodeid}\n    {text}" for nodeid, text in measured))
     skipped = terminalreporter.stats.get("skipped", [])
     for server in SERVERS:
         reasons = [_reason(report) for report in skipped if (_NOT_RUN, server) in report.user_properties]

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from cqrs.testing.kafka_server import KafkaServer
 from service.settings import EVENTS
+from tests.conftest import MEASURED
 
 SECONDS = 120.0
 PARTITIONS = 3
@@ -111,9 +112,10 @@ class Events:
             record = self._consumer.poll(0.2)
             if record is None or record.error() is not None or not (record.key() or b"").startswith(self._prefix):
                 continue
-            headers = dict(record.headers() or ())
-            self.keys[record.key()] += 1
-            self.ids.setdefault(record.key(), set()).add(headers["ce_id"])
+            key = bytes(record.key() or b"")
+            self.keys[key] += 1
+            headers: dict[str, bytes] = dict(record.headers() or ())  # type: ignore[arg-type]
+            self.ids.setdefault(key, set()).add(headers["ce_id"])
 
 
 @contextmanager
@@ -136,7 +138,11 @@ def count_of(bootstrap: str, topic: str) -> int:
 
 @pytest.mark.asyncio
 async def test_a_broker_that_is_killed_and_back_after_8_s_is_used_again_by_the_same_process_within_30_s(
-    kafka_server: KafkaServer, kafka_bootstrap: str, commands: str, tmp_path: Path
+    kafka_server: KafkaServer,
+    kafka_bootstrap: str,
+    commands: str,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     total = 3_000
     send(kafka_bootstrap, commands, "bounced", range(total))
@@ -157,8 +163,10 @@ async def test_a_broker_that_is_killed_and_back_after_8_s_is_used_again_by_the_s
             assert await stopped(process) == 0
     letters = await asyncio.to_thread(count_of, kafka_bootstrap, f"{commands}-dlt")
     repeats = sum(events.keys.values()) - len(events.keys)
-    print(
-        f"broker away for {back - killed:.1f} s; events again {resumed:.1f} s after the kill; {repeats} events and {letters} commands repeated"
+    record_property(
+        MEASURED,
+        f"broker away for {back - killed:.1f} s: events again {resumed:.1f} s after the kill, 0 lost, "
+        f"{repeats} events and {letters} commands repeated",
     )
     assert resumed < 30.0
     assert len(events.keys) == total
@@ -168,7 +176,11 @@ async def test_a_broker_that_is_killed_and_back_after_8_s_is_used_again_by_the_s
 
 @pytest.mark.asyncio
 async def test_all_brokers_away_for_60_s_lose_nothing_and_sigterm_ends_within_its_budget(
-    kafka_server: KafkaServer, kafka_bootstrap: str, commands: str, tmp_path: Path
+    kafka_server: KafkaServer,
+    kafka_bootstrap: str,
+    commands: str,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     total = 2_000
     send(kafka_bootstrap, commands, "away", range(total))
@@ -191,7 +203,11 @@ async def test_all_brokers_away_for_60_s_lose_nothing_and_sigterm_ends_within_it
         async with service(kafka_bootstrap, commands, tmp_path) as process:
             await events.until(total)
             assert await stopped(process) == 0
-    print(f"away for {back - killed:.0f} s, events again {resumed:.1f} s after; SIGTERM while away: {stopping:.1f} s")
+    record_property(
+        MEASURED,
+        f"all brokers away for {back - killed:.0f} s: 0 lost, events again {resumed:.1f} s after they were back; "
+        f"SIGTERM while away: ended after {stopping:.1f} s of {SHUTDOWN_SECONDS:g} s and 5 s for the rest",
+    )
     assert code == 0
     assert stopping < SHUTDOWN_SECONDS + 5.0
     assert len(events.keys) == total

@@ -1,4 +1,4 @@
-"""Three real members share a group while records are in hand: nothing is lost, a key stays in order, repeats are counted."""
+"""Three real members share a group while records are in hand: nothing is lost, keys stay in order, repeats are counted."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -14,6 +14,7 @@ from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
 from cqrs.messaging.message import OutgoingMessage
 from cqrs.messaging.room import Limits
 from cqrs.messaging.subscriber import Subscriber
+from tests.conftest import MEASURED
 
 SECONDS = 90.0
 RECORDS = 3_000
@@ -77,6 +78,7 @@ async def test_members_that_join_and_leave_in_order_lose_and_repeat_nothing(
     create_topics: Callable[..., list[str]],
     consumers: Callable[..., KafkaConsumer],
     producers: Callable[..., KafkaProducer],
+    record_property: Callable[[str, object], None],
 ) -> None:
     (topic,) = create_topics("rebalanced", partitions=PARTITIONS)
     history, producer = History(), producers()
@@ -97,7 +99,11 @@ async def test_members_that_join_and_leave_in_order_lose_and_repeat_nothing(
         await history.until(RECORDS)
 
     repeated = sum(history.runs.values()) - len(history.runs)
-    print(f"{RECORDS} records, 3 members, 2 joins, 3 leaves: {RECORDS - len(history.done)} lost, {repeated} repeated")
+    record_property(
+        MEASURED,
+        f"{RECORDS} records, 3 members, 2 joins, 3 leaves: {RECORDS - len(history.done)} lost, {repeated} repeated, "
+        f"{len(history.disorder)} out of order",
+    )
     assert len(history.done) == RECORDS, "a record was lost"
     assert history.disorder == []
     assert repeated == 0, "who gives partitions back in order has committed what it did"
