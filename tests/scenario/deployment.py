@@ -1,10 +1,13 @@
 """A whole service on an embedded broker, seen from outside."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from confluent_kafka import Producer
 
@@ -73,6 +76,24 @@ class Deployed:
     async def letters(self, count: int) -> list[Message]:
         """Wait for `count` dead letters."""
         return [each.message for each in await self.until(DEAD_LETTERS, lambda found: len(found) >= count)]
+
+    async def unready(self, saying: str = "") -> dict[str, object]:
+        """Ask the readiness probe until it says that something is missing, and return its answer."""
+
+        def ask() -> dict[str, object] | None:
+            try:
+                with urlopen(f"{self.service.management_url}/actuator/health/readiness", timeout=SECONDS):  # noqa: S310
+                    return None
+            except HTTPError as refused:
+                with refused:
+                    answer: dict[str, object] = json.load(refused)
+                    return answer
+
+        async with asyncio.timeout(SECONDS):
+            answer = None
+            while answer is None or saying not in str(answer):
+                answer = await asyncio.to_thread(ask)
+        return answer
 
     async def events(self, count: int) -> list[Received]:
         """Wait for `count` events."""

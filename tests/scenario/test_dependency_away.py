@@ -1,12 +1,9 @@
 """While the broker or the database is away nothing is lost, refused or passed; when it is back the record goes on."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 import pytest_asyncio
@@ -33,25 +30,6 @@ async def orders(broker: EmbeddedBroker, tmp_path: Path) -> AsyncIterator[Deploy
         yield found
 
 
-async def unready(orders: Deployed) -> dict[str, object]:
-    """Wait until the readiness probe says that something is missing, and return its answer."""
-
-    def ask() -> dict[str, object] | None:
-        try:
-            with urlopen(f"{orders.service.management_url}/actuator/health/readiness", timeout=SECONDS):  # noqa: S310
-                return None
-        except HTTPError as refused:
-            with refused:
-                answer: dict[str, object] = json.load(refused)
-                return answer
-
-    async with asyncio.timeout(SECONDS):
-        answer = None
-        while answer is None:
-            answer = await asyncio.to_thread(ask)
-    return answer
-
-
 @pytest.mark.asyncio
 async def test_a_broker_that_goes_while_the_command_is_handled_gets_its_event_when_it_is_back(
     orders: Deployed, broker: EmbeddedBroker
@@ -65,7 +43,7 @@ async def test_a_broker_that_goes_while_the_command_is_handled_gets_its_event_wh
     lock.execute("ROLLBACK")
     lock.close()
 
-    assert "kafka" in str(await unready(orders))
+    assert "kafka" in str(await orders.unready())
 
     broker.broker_up()
     events = await orders.events(2)
@@ -83,7 +61,7 @@ async def test_a_database_that_is_locked_holds_the_command_and_refuses_nothing(o
     lock.execute("BEGIN IMMEDIATE")
     orders.create("o-2")
 
-    assert "database" in str(await unready(orders))
+    assert "database" in str(await orders.unready())
 
     lock.execute("ROLLBACK")
     lock.close()
