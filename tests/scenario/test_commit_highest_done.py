@@ -10,8 +10,8 @@ from cqrs.testing.embedded_broker import EmbeddedBroker
 from service.settings import COMMANDS, EVENTS, PARTITIONS
 from tests.scenario.process import committed, keys, killed, running, send, stopped
 
-ORDERS = 1_500
-KILLS = (100, 400, 800)
+ORDERS = 1_000
+KILLS = (100, 500)
 """After so many events the process is killed, and the next one is started."""
 
 
