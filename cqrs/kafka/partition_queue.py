@@ -122,7 +122,7 @@ class PartitionQueue(MessageQueue):
 
     async def _hand_over(self, producer: AIOKafkaProducer, deadline: float, *, large: bool) -> GatheredBatch:
         known = producer.client.cluster.partitions_for_topic(self._topic)
-        if known is None:
+        if not known:
             async with asyncio.timeout_at(deadline):
                 known = await known_partitions(producer, self._topic)
         if self._number not in known:

@@ -32,7 +32,7 @@ async def known_partitions(producer: AIOKafkaProducer, topic: str) -> set[int]:
         KafkaError: the brokers do not say.
     """
     known: set[int] | None = producer.client.cluster.partitions_for_topic(topic)
-    if known is not None:
+    if known:
         return known
     everything = await producer.client.fetch_all_metadata()
     if not everything.partitions_for_topic(topic):
@@ -42,7 +42,7 @@ async def known_partitions(producer: AIOKafkaProducer, topic: str) -> set[int]:
 
 
 def read_place(producer: AIOKafkaProducer, topic: str) -> Place | None:
-    """Return what `producer` knows of `topic` just now, or None when it knows nothing."""
+    """Return what `producer` knows of `topic` just now, or None when it knows no partition of it."""
     cluster = producer.client.cluster
     partitions = tuple(sorted(cluster.partitions_for_topic(topic) or ()))
     if not partitions:

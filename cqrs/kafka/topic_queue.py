@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cqrs.exceptions import UnpublishableEventException
 from cqrs.kafka.failures import unpublishable
@@ -55,16 +56,18 @@ class TopicQueue(MessageQueue):
                 self._forget(self._topic)
                 raise
             else:
-                while place and self._waiting:
+                while self._waiting:
                     self._hand_on(self._waiting.popleft(), place)
 
-    async def _find_place(self, deadline: float) -> Place | None:
+    async def _find_place(self, deadline: float) -> Place:
         async with self._producers.usual.using(deadline) as producer:
             async with asyncio.timeout_at(deadline):
                 await known_partitions(producer, self._topic)
             producer.client.cluster.add_listener(self._take_note)
-            self._place = read_place(producer, self._topic)
-            return self._place
+            self._place = place = read_place(producer, self._topic)
+            if place is None:
+                raise UnknownTopicOrPartitionError
+            return place
 
     def _take_note(self, cluster: ClusterMetadata) -> None:
         """Follow the topic's partitions as the client learns of changes."""

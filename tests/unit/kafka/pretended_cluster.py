@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import TopicPartition
 
@@ -43,9 +43,13 @@ class Cluster:
         faults: What becomes of the next batches: an error code, `LOST` or `AWAY`; OK when there is none.
         hold: Requests that come while it is cleared wait for it; another one does not let them go.
         arrived: Set when a request has come.
+        may_open: While it is cleared, clients wait for their connection.
         opened: Set when a client has connected; a test clears it.
         requests: The number of records of each batch that came, repeated ones too.
-        leader: The broker that leads every partition, or -1.
+        leader: The broker that leads the partitions, or -1.
+        leaderless: Partitions that have none all the same.
+        is_away: Whether nobody can connect.
+        clients: How many have connected.
     """
 
     partitions: int = 2
@@ -53,6 +57,7 @@ class Cluster:
     logs: dict[int, list[Stored]] = field(default_factory=dict)
     requests: list[int] = field(default_factory=list)
     leader: int = 1
+    leaderless: set[int] = field(default_factory=set)
     is_away: bool = False
     clients: int = 0
 
@@ -61,6 +66,8 @@ class Cluster:
         self.hold.set()
         self.arrived = asyncio.Event()
         self.opened = asyncio.Event()
+        self.may_open = asyncio.Event()
+        self.may_open.set()
         self._seen: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
 
     def log(self, partition: int) -> list[Stored]:
@@ -110,24 +117,34 @@ class PretendedClient:
         self._broker = cluster
         self._client_id = "pretended"
         self.cluster = self
-        self._listeners: list[Callable[[object], None]] = []
+        self._listeners: set[Callable[[object], None]] = set()
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return set(range(self._broker.partitions)) if topic == TOPIC else None
+        return set(range(self._broker.partitions)) if topic == TOPIC and self._broker.partitions else None
 
     def available_partitions_for_topic(self, topic: str) -> set[int] | None:
-        return self.partitions_for_topic(topic) if self._broker.leader >= 0 else set()
+        known = self.partitions_for_topic(topic)
+        return {each for each in known if self._leader(each) >= 0} if known else None
 
     def leader_for_partition(self, partition: TopicPartition) -> int:
-        return self._broker.leader
+        return self._leader(partition.partition)
+
+    def _leader(self, partition: int) -> int:
+        return -1 if partition in self._broker.leaderless else self._broker.leader
 
     def add_listener(self, listener: Callable[[object], None]) -> None:
-        self._listeners.append(listener)
+        self._listeners.add(listener)
+
+    def learn(self) -> None:
+        """Tell the listeners that there is news."""
+        for listener in self._listeners:
+            listener(self)
 
     def get_random_node(self) -> int:
         return 1
 
     async def bootstrap(self) -> None:
+        await self._broker.may_open.wait()
         if self._broker.is_away:
             raise KafkaConnectionError("nobody there")
         self._broker.clients += 1
@@ -149,7 +166,8 @@ class PretendedClient:
 
     async def _wait_on_metadata(self, topic: str) -> set[int]:
         found = self.partitions_for_topic(topic)
-        assert found is not None
+        if not found:
+            raise UnknownTopicOrPartitionError
         return found
 
     async def send(self, node_id: int, request: object, *, group: object = None) -> object:
@@ -186,3 +204,11 @@ def connect(producer: KafkaProducer, cluster: Cluster, *, request_timeout_ms: in
         return made
 
     producer._producers = Producers(make)
+
+
+def client_of(producer: KafkaProducer) -> PretendedClient:
+    """Return the client that `producer` uses at present."""
+    made = producer._producers.usual.producer
+    assert made is not None
+    found: PretendedClient = made.client
+    return found
