@@ -22,7 +22,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers coverage lint style types imports docs bench lock
+.PHONY: help setup demo run test test-servers mutations coverage lint style types imports docs bench lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -43,6 +43,9 @@ test: $(DEVELOPMENT) ## run the tests that need nothing but Python, and measure 
 
 test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL and Redis (.ci/run installs these)
 	@$(BIN)/python -m pytest -q -m '$(SERVER_TESTS)' $(ARGS)
+
+mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)
+	@$(BIN)/python -m tests.mutations $(ARGS)
 
 coverage: $(DEVELOPMENT) ## list the files that the last `make test` did not cover whole
 	@$(BIN)/python -m coverage report --skip-covered --sort=cover

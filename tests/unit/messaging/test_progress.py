@@ -90,6 +90,25 @@ def test_a_completion_of_an_earlier_epoch_is_dropped() -> None:
     assert assigned(progress).watermark.unfinished == 1, "the new owner has to do it itself"
 
 
+def test_what_was_taken_away_is_neither_committed_nor_taken_up() -> None:
+    progress = begun(P0)
+    old = assigned(progress)
+    [lane] = take_up(old, record(0))
+    progress.revoke({P0})
+    finish(old, lane)
+    assert positions(progress) == {}
+    assert progress.of(record(1)) is None
+
+
+def test_an_assignment_without_a_revocation_before_it_is_a_new_epoch_too() -> None:
+    progress = begun(P0)
+    old = assigned(progress)
+    take_up(old, record(0))
+    progress.assign({P0: Position(5)})
+    assert assigned(progress) is not old
+    assert take_up(assigned(progress), record(5)) != []
+
+
 def test_a_fence_keeps_what_lies_below_the_highest_started_and_lets_go_of_the_rest() -> None:
     partition = assigned(begun(P0))
     lane_a, lane_b = take_up(partition, record(0, b"a"), record(1, b"a"), record(2, b"b"), record(3, b"a"))
