@@ -36,6 +36,8 @@ _REFUSALS = (
 )
 _NOT_STORED = (*_REFUSALS, OutOfOrderSequenceNumber, UnknownProducerId)
 """After these nothing of the batch is in the log: to send it anew stores nothing twice."""
+_ENOUGH = 100
+"""So many messages without a key wait for one partition, about a batch, before the next ones go to another."""
 
 
 class PartitionQueue(MessageQueue):
@@ -60,8 +62,8 @@ class PartitionQueue(MessageQueue):
 
     @property
     def gathers(self) -> bool:
-        """Say whether a batch is about to leave that can still take messages."""
-        return bool(self._waiting) and (self._batch is None or not self._batch.is_filled)
+        """Say whether messages wait here that leave together, and not so many that others should go elsewhere."""
+        return 0 < len(self._waiting) < _ENOUGH
 
     def expire(self, now: float) -> float | None:
         """End the messages that are due, those on their way too; a batch that has lost one is not sent again."""
