@@ -1,6 +1,9 @@
 """The consuming side of a service: a subscriber for each of its groups, and what their records pass."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from cqrs.command.bus import CommandBus
@@ -12,11 +15,13 @@ from cqrs.kafka.clients import new_consumer
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.breaker import Breaker
 from cqrs.messaging.dead_letters import DeadLetters
-from cqrs.messaging.delivery import DeliveryHandler, fold
+from cqrs.messaging.delivery import Delivery, DeliveryHandler, fold
 from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
 from cqrs.messaging.failures import Failures
 from cqrs.messaging.gates import Gate
 from cqrs.messaging.halting import HaltedKeys
+from cqrs.messaging.loop_guard import LoopGuard
+from cqrs.messaging.metrics import blocked
 from cqrs.messaging.ports import Decoder, Producer
 from cqrs.messaging.progress import Progress
 from cqrs.messaging.rate_limit import RateLimit
@@ -26,8 +31,11 @@ from cqrs.messaging.room import Limits
 from cqrs.messaging.stack import middleware
 from cqrs.messaging.subscriber import Subscriber
 from cqrs.messaging.topics import ServiceTopics
+from cqrs.threads import HandlerThreads
 from cqrs.tracing.tracer import Tracer
 from cqrs.types import message_name
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,84 @@ class ConsumingParts:
     tracer: Tracer
     metrics: MetricsRegistry
     transient: tuple[type[Exception], ...] = field(default=())
+
+
+class Consuming:
+    """Run the subscribers of a service, and end them within the budget.
+
+    Args:
+        settings: The budgets, and how many threads there are for handlers.
+        subscribers: One for each group.
+        metrics: Times how long handlers block the event loop.
+    """
+
+    def __init__(self, settings: ServiceSettings, subscribers: Sequence[Subscriber], metrics: MetricsRegistry) -> None:
+        self._settings = settings
+        self._subscribers = subscribers
+        self._threads = HandlerThreads(settings.sync_handler_threads)
+        self._guard = LoopGuard(
+            self._in_hand, threshold_seconds=settings.loop_blocked_ms / 1000, on_blocked=blocked(metrics)
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self._guard.start()
+        context = copy_context()
+        context.run(self._threads.use)
+        self._tasks = [
+            asyncio.create_task(each.run(), name="subscriber", context=context) for each in self._subscribers
+        ]
+
+    async def ready(self) -> None:
+        """Return once each group has told this member its partitions."""
+        for subscriber in self._subscribers:
+            await subscriber.assigned.wait()
+
+    async def ended(self) -> None:
+        """Return when a subscriber ends.
+
+        Raises:
+            Exception: it ended by itself, which is a defect.
+        """
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def stop(self) -> None:
+        """Let the records in hand finish within the budget, commit and leave the groups."""
+        for subscriber in self._subscribers:
+            subscriber.stop()
+        _, late = await asyncio.wait(self._tasks, timeout=self._settings.shutdown_timeout_seconds)
+        if late:
+            logger.warning(
+                "not all records in hand finished within SHUTDOWN_TIMEOUT_SECONDS (%g); these will be read again",
+                self._settings.shutdown_timeout_seconds,
+            )
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late)
+        self._guard.stop()
+        self._threads.stop()
+
+    @property
+    def is_alive(self) -> bool:
+        """Say whether every subscriber is running."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    @property
+    def is_assigned(self) -> bool:
+        """Say whether each group has told this member its partitions."""
+        return all(each.assigned.is_set() for each in self._subscribers)
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Return what records wait for that is away, or None."""
+        return "; ".join(each.waiting_for for each in self._subscribers if each.waiting_for is not None) or None
+
+    def _in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
+        found = (each.in_hand(task) for each in self._subscribers)
+        return next((delivery for delivery in found if delivery is not None), None)
 
 
 def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: ConsumingParts) -> list[Subscriber]:

@@ -27,7 +27,7 @@ from cqrs.command.unit_of_work import UnitOfWork
 from cqrs.config.auto_configuration import auto_configuration
 from cqrs.config.settings import ServiceSettings
 from cqrs.config.sources import export_dotenv
-from cqrs.consuming import ConsumingParts, delivery_problems, open_subscribers
+from cqrs.consuming import Consuming, ConsumingParts, delivery_problems, open_subscribers
 from cqrs.container import Container
 from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
@@ -40,7 +40,6 @@ from cqrs.messaging.events import MessageEventPublisher
 from cqrs.messaging.ports import Decoder, EventEncoder
 from cqrs.messaging.routes import event_types_of, route_problems, routes_of
 from cqrs.messaging.schemas import SchemaRegistry
-from cqrs.messaging.subscriber import Subscriber
 from cqrs.messaging.topics import ServiceTopics
 from cqrs.messaging.tracing import TracedProducer
 from cqrs.messaging.values import AVRO, JSON, Values
@@ -122,8 +121,7 @@ class Service:
             settings.command_topics, settings.topics, settings.dead_letter_suffix, settings.retry_topics
         )
         self._closing = AsyncExitStack()
-        self._consuming: list[asyncio.Task[None]] = []
-        self._subscribers: list[Subscriber] = []
+        self._consuming: Consuming | None = None
         self._told_to_stop = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -157,10 +155,7 @@ class Service:
 
     async def ready(self) -> None:
         """Return once each group has told this member its partitions."""
-        if not self._subscribers:
-            raise RuntimeError("the service has not been started; call start() first")
-        for subscriber in self._subscribers:
-            await subscriber.assigned.wait()
+        await self._started_consuming().ready()
 
     async def run(self) -> None:
         """Consume until SIGTERM, SIGINT or `stop()`; then finish what is in hand, commit, leave the group.
@@ -168,16 +163,16 @@ class Service:
         Raises:
             Exception: consuming ended by itself, which is a defect; the process should end and be started again.
         """
-        if not self._consuming:
-            raise RuntimeError("the service has not been started; call start() first")
+        consuming = self._started_consuming()
         self._tracing.install()
         with told_by_signals(self._told_to_stop):
             told = asyncio.create_task(self._told_to_stop.wait())
-            await asyncio.wait({*self._consuming, told}, return_when=asyncio.FIRST_COMPLETED)
+            ended = asyncio.create_task(consuming.ended())
+            await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
-            for consuming in self._consuming:
-                if consuming.done():
-                    consuming.result()
+            if ended.done():
+                ended.result()
+            ended.cancel()
             await self.stop()  # a second signal changes nothing: it is heard until everything is closed
 
     async def stop(self) -> None:
@@ -191,19 +186,13 @@ class Service:
 
         What does not finish is left uncommitted for the next member.
         """
-        for subscriber in self._subscribers:
-            subscriber.stop()
-        if not self._consuming:
-            return
-        _, late = await asyncio.wait(self._consuming, timeout=self.settings.shutdown_timeout_seconds)
-        if late:
-            logger.warning(
-                "not all records in hand finished within SHUTDOWN_TIMEOUT_SECONDS (%g); these will be read again",
-                self.settings.shutdown_timeout_seconds,
-            )
-            for consuming in late:
-                consuming.cancel()
-            await asyncio.wait(late)
+        if self._consuming is not None:
+            await self._consuming.stop()
+
+    def _started_consuming(self) -> Consuming:
+        if self._consuming is None:
+            raise RuntimeError("the service has not been started; call start() first")
+        return self._consuming
 
     def _open_telemetry(self, closing: AsyncExitStack) -> None:
         settings, version = self.settings, self._parts.version
@@ -341,8 +330,9 @@ class Service:
             self._metrics,
             self._parts.transient,
         )
-        self._subscribers = open_subscribers(self.settings, self.bootstrap_servers, parts)
-        self._consuming = [asyncio.create_task(each.run(), name="subscriber") for each in self._subscribers]
+        subscribers = open_subscribers(self.settings, self.bootstrap_servers, parts)
+        self._consuming = Consuming(self.settings, subscribers, self._metrics)
+        self._consuming.start()
         closing.push_async_callback(self.stop_consuming)
 
     async def _open_invalidation(self, closing: AsyncExitStack) -> None:
@@ -365,15 +355,15 @@ class Service:
         self.management_url = await self._serve(closing, ThreadedServer(management_app(sources), host=host, port=port))
 
     def _liveness(self) -> Mapping[str, str | None]:
-        ended = any(each.done() for each in self._consuming) and not self._told_to_stop.is_set()
-        return {"consuming": "a consuming task has ended" if ended or not self._consuming else None}
+        alive = self._told_to_stop.is_set() or (self._consuming is not None and self._consuming.is_alive)
+        return {"consuming": None if alive else "a consuming task has ended"}
 
     def _readiness(self) -> Mapping[str, str | None]:
-        assigned = bool(self._subscribers) and all(each.assigned.is_set() for each in self._subscribers)
-        waits = [each.waiting_for for each in self._subscribers if each.waiting_for is not None]
+        consuming = self._consuming
+        assigned = consuming is not None and consuming.is_assigned
         return {
             "assignment": None if assigned else "no partitions are assigned yet",
-            "delivery": "; ".join(waits) or None,
+            "delivery": None if consuming is None else consuming.waiting_for,
             "shutdown": "the service is stopping" if self._told_to_stop.is_set() else None,
         }
 

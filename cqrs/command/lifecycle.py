@@ -11,6 +11,7 @@ from cqrs.command.limit import TimeLimit
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.exceptions import UnexpectedResultException
 from cqrs.limit import finish_by
+from cqrs.threads import in_thread
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -122,7 +123,7 @@ class Lifecycle:
         self._aware = aware
         self._limit = limit
         self._expected = expected
-        self._act = _coroutine_function(act, in_thread=True)
+        self._act = _coroutine_function(act, threaded=True)
         self._before = hook.get("pre_process")
         self._after = tuple(hook[name] for name in ("post_process", "on_success") if name in hook)
         self._on_error = _coroutine_function(handler.on_error) if hooked else None
@@ -207,12 +208,12 @@ def overrides(handler: MessageHandler[M, R], name: str) -> bool:
     return function is not getattr(MessageHandler, name) and function is not getattr(ContextAwareHandler, name)
 
 
-def _coroutine_function(function: Callable[..., object], *, in_thread: bool = False) -> Act:
+def _coroutine_function(function: Callable[..., object], *, threaded: bool = False) -> Act:
     if inspect.iscoroutinefunction(function):
         return function
 
     async def call(*args: object) -> object:
-        outcome = await asyncio.to_thread(function, *args) if in_thread else function(*args)
+        outcome = await in_thread(function, *args) if threaded else function(*args)
         return await outcome if inspect.isawaitable(outcome) else outcome
 
     return call

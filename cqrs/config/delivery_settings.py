@@ -13,6 +13,9 @@ class DeliverySettings(BaseSettings):
         default="at_least_once", description="The promise: at_least_once loses nothing, repeats carry the same event id"
     )
     max_in_flight: PositiveInt = Field(default=100, description="Records in work at once, each of another key")
+    sync_handler_threads: PositiveInt = Field(
+        default=32, description="Handlers written without async that run at once, each in a thread"
+    )
     buffer: PositiveInt = Field(default=2_000, description="Records read ahead of the work at most, waiting ones too")
     buffer_bytes: PositiveInt = Field(default=67_108_864, description="The size of their values at most, in bytes")
     max_lead: PositiveInt = Field(
@@ -45,6 +48,10 @@ class DeliverySettings(BaseSettings):
         default=5,
         ge=0,
         description="So many different keys failing in a row hold their handler back for a while; 0: never",
+    )
+
+    loop_blocked_ms: PositiveInt = Field(
+        default=500, description="Milliseconds that a handler may block the event loop before it is named in the log"
     )
 
     rebalance_drain_seconds: PositiveFloat = Field(

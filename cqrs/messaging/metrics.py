@@ -15,6 +15,7 @@ RETRIES = "messaging_retries_total"
 HELD = "messaging_held_deliveries_total"
 IGNORED_HEADERS = "messaging_ignored_headers_total"
 INVALIDATIONS = "cqrs_cache_invalidation_events_total"
+LOOP_BLOCKED = "cqrs_event_loop_blocked_seconds"
 
 METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
     CONSUMED: (("topic", "outcome"), "Records settled, by outcome: handled, skipped, dead_lettered or retried_later."),
@@ -27,6 +28,7 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("topic", "outcome"),
         "Events read to keep the cache fresh, by outcome: evicted, ignored, undecodable or failed.",
     ),
+    LOOP_BLOCKED: (("type",), "Seconds that a handler kept the event loop from turning, by the type of its command."),
 }
 """Every metric of delivery: its label names in order, and its description."""
 
@@ -50,6 +52,15 @@ def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_cou
         return measured
 
     return wrap
+
+
+def blocked(metrics: MetricsRegistry) -> Callable[[str, float], None]:
+    """Return what counts how long the event loop stood still, for a `LoopGuard`."""
+
+    def record(command_type: str, seconds: float) -> None:
+        metrics.observe(LOOP_BLOCKED, seconds, {"type": command_type})
+
+    return record
 
 
 def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome, seconds: float) -> None:

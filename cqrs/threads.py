@@ -1,0 +1,36 @@
+"""Threads for handlers that are plain functions, apart from those that the process needs for everything else."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
+
+_threads: ContextVar[Executor | None] = ContextVar("cqrs_handler_threads", default=None)
+
+
+class HandlerThreads:
+    """Keep threads in which the synchronous handlers of one context run; they are started as they are needed.
+
+    Without them such handlers share the event loop's own few threads (CPUs plus 4) with name lookups and file access.
+
+    Args:
+        count: How many run at once at most.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix="handler")
+
+    def use(self) -> None:
+        """Have the synchronous handlers that are called in this context run here."""
+        _threads.set(self._executor)
+
+    def stop(self) -> None:
+        """Start no further handler; one that runs goes on to its end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+async def in_thread(function: Callable[..., object], *args: object) -> object:
+    """Call `function` in a thread, in a copy of this context, and return its result."""
+    call = partial(copy_context().run, function, *args)
+    return await asyncio.get_running_loop().run_in_executor(_threads.get(), call)
