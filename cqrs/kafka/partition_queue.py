@@ -35,7 +35,7 @@ _REFUSALS = (
     UnknownError,
 )
 _NOT_STORED = (*_REFUSALS, OutOfOrderSequenceNumber, UnknownProducerId)
-"""After these nothing of the batch is in the log: to send it anew stores nothing twice."""
+"""After these nothing of the batch is in the log, so that it can be sent anew by a client with other numbers."""
 _ENOUGH = 100
 """So many messages without a key wait for one partition, about a batch, before the next ones go to another."""
 

@@ -23,9 +23,12 @@ _log = logging.getLogger(__name__)
 class KafkaProducer:
     """Be the `Producer` port on aiokafka: acks=all, idempotent, each send awaited with a deadline.
 
-    The client inside is made by the first `start` or `send`, one however many call at once. One on which a send timed
-    out or failed is not used again, and closed when its other sends have ended: a message that was given up is not
-    sent behind the caller's back.
+    The client inside is made by the first `start` or `send`, one however many call at once. One on which a batch failed
+    or was not acknowledged in time is not used again, and closed when its other batches have ended. A message that was
+    given up is not sent behind the caller's back: what is in a request already may be stored, no request follows.
+
+    Messages for one partition leave in batches, one batch at a time, each as large as it grew while the last one was on
+    its way; a message that finds nothing on its way leaves at once.
 
     Args:
         bootstrap_servers: `host:port`, comma-separated.
@@ -84,15 +87,13 @@ class KafkaProducer:
 
         A message that is not acknowledged by then is given up, and its `send` ends.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._stop_timeout
         try:
             if not await self._watch.until_idle(self._stop_timeout):
                 _log.warning("Kafka did not acknowledge all messages within %g s of the stop", self._stop_timeout)
                 await self._watch.give_up(KafkaTimeoutError("the producer was stopped before an acknowledgement came"))
         finally:
             self._watch.stop()
-            await self._producers.close(max(0.0, end - loop.time()))
+            await self._producers.close()
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         """Send `message` and return once the broker has acknowledged it (acks=all).

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from aiokafka import AIOKafkaProducer
 
-from cqrs.kafka.closing import abandon_producer, ends_within
+from cqrs.kafka.closing import abandon_producer
 from cqrs.kafka.failures import FAILURES
 
 
@@ -80,15 +80,12 @@ class ProducerLine:
         if not client.users:
             self._let_go(client)
 
-    async def close(self, patience_seconds: float) -> None:
-        """Let what is on its way arrive, at most so long, and disconnect; harmless when called again."""
+    async def close(self) -> None:
+        """Disconnect; what is still on its way fails. Harmless when called again."""
         async with self._opening:
             client, self._client, self.producer = self._client, None, None
         if client is not None:
-            try:
-                await ends_within(client.producer.stop(), patience_seconds)
-            finally:
-                await abandon_producer(client.producer)
+            await abandon_producer(client.producer)
         await asyncio.gather(*self._closings)
 
     async def _opened(self, deadline: float) -> Client:
@@ -154,6 +151,6 @@ class Producers:
         finally:
             self._turn.release()
 
-    async def close(self, patience_seconds: float) -> None:
-        """Let what is on its way arrive, at most so long, and disconnect; harmless when called again."""
-        await asyncio.gather(self.usual.close(patience_seconds), self.for_large.close(patience_seconds))
+    async def close(self) -> None:
+        """Disconnect; what is still on its way fails. Harmless when called again."""
+        await asyncio.gather(self.usual.close(), self.for_large.close())

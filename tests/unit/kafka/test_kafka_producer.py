@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -291,6 +292,24 @@ async def test_stop_does_not_wait_longer_than_its_limit(
     with pytest.raises(DependencyUnavailableException):
         await send
     assert "did not acknowledge" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_stop_while_a_request_is_not_answered_leaves_nothing_behind(
+    broker: EmbeddedBroker, producers: MakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = producers(stop_timeout_seconds=0.05)
+    await producer.send(message())
+    broker.delay_answers(60_000)
+    send = asyncio.create_task(producer.send(message()))
+    await asyncio.sleep(0)  # it has run as far as it can: its message is accepted
+    await producer.stop()
+    with pytest.raises(DependencyUnavailableException, match="stopped"):
+        await send
+    del send
+    gc.collect()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
 
 
 @pytest.mark.asyncio

@@ -56,7 +56,7 @@ async def test_one_is_made_however_many_ask_at_once() -> None:
             return producer
 
     assert len(set(await asyncio.gather(*(use() for _ in range(10))))) == len(make.made) == 1
-    await line.close(1)
+    await line.close()
     assert line.producer is None
     assert make.made[0].was_closed.is_set()
 
@@ -75,7 +75,7 @@ async def test_one_that_failed_is_not_lent_again_and_closed_when_its_last_user_h
         await asyncio.sleep(0)
         assert not make.made[0].was_closed.is_set()
     await asyncio.wait_for(make.made[0].was_closed.wait(), 5)
-    await line.close(1)
+    await line.close()
 
 
 async def test_what_says_nothing_of_the_client_does_not_replace_it() -> None:
@@ -84,7 +84,7 @@ async def test_what_says_nothing_of_the_client_does_not_replace_it() -> None:
         async with line.using(soon()):
             raise ValueError("mine")
     assert line.producer is not None
-    await line.close(1)
+    await line.close()
 
 
 async def test_one_that_does_not_connect_is_closed_and_the_next_tries_anew() -> None:
@@ -96,7 +96,7 @@ async def test_one_that_does_not_connect_is_closed_and_the_next_tries_anew() -> 
     assert make.made[0].was_closed.is_set()
     make.fails = False
     await line.open(soon())
-    await line.close(1)
+    await line.close()
 
 
 async def test_a_connection_that_takes_too_long_is_given_up() -> None:
@@ -121,5 +121,5 @@ async def test_large_messages_have_one_turn_at_a_time_and_hold_up_no_others() ->
             assert usual is not large
     async with producers.using(soon(), large=True) as again:
         assert again is large
-    await producers.close(1)
+    await producers.close()
     assert all(made.was_closed.is_set() for made in make.made)
