@@ -118,7 +118,7 @@ class Service:
         self.spans = spans
         self._parts = parts
         self._topics = ServiceTopics(
-            settings.command_topics, settings.topics, settings.dead_letter_suffix, settings.retry_topics
+            settings.all_command_topics, settings.topics, settings.dead_letter_suffix, settings.retry_topics
         )
         self._closing = AsyncExitStack()
         self._consuming: Consuming | None = None

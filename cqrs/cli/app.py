@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from cqrs.cli.program import S, ServiceProgram
-from cqrs.cli.terminal import explained_failures, output
+from cqrs.cli.terminal import REFUSED, explained_failures, output
 
 # What a command needs is imported when it runs, so that help and small commands answer at once.
 
 
 def command_line(program: ServiceProgram[S]) -> typer.Typer:
-    """Return the command line of a service: demo, run, send, dead-letters, settings, handlers."""
+    """Return the command line of a service: demo, run, send, dead-letters, topics, settings, handlers."""
     app = typer.Typer(help=program.about, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_list_commands)
-    for add in (_add_demo, _add_run, _add_send, _add_dead_letters, _add_settings, _add_handlers):
+    for add in (_add_demo, _add_run, _add_send, _add_dead_letters, _add_topics, _add_settings, _add_handlers):
         add(app, program)
     return app
 
@@ -89,6 +89,35 @@ def _add_dead_letters(app: typer.Typer, program: ServiceProgram[S]) -> None:
             from cqrs.cli.dead_letters import show_dead_letters
 
             show_dead_letters(program, output(), file, at)
+
+
+def _add_topics(app: typer.Typer, program: ServiceProgram[S]) -> None:
+    topics = typer.Typer(help="Look at the topics that the service needs, and make them.", no_args_is_help=True)
+    app.add_typer(topics, name="topics")
+    as_json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+    @topics.command()
+    def check(json: as_json = False) -> None:
+        """Show every topic beside how it should be: exit code 0 all well, 1 something is not, 2 not asked."""
+        with explained_failures():
+            from cqrs.cli.topics import check_topics
+
+            raise typer.Exit(0 if check_topics(program, output(), as_json=json) else REFUSED)
+
+    @topics.command()
+    def create(
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+        add_partitions: Annotated[
+            bool, typer.Option("--add-partitions", help="Grow topics that have too few; keys move.")
+        ] = False,
+        json: as_json = False,
+    ) -> None:
+        """Make the topics that are missing; harmless when they are there, and when several do it at once."""
+        with explained_failures():
+            from cqrs.cli.topics import create_topics
+
+            done = create_topics(program, output(), dry_run=dry_run, add_partitions=add_partitions, as_json=json)
+            raise typer.Exit(0 if done else REFUSED)
 
 
 def _add_settings(app: typer.Typer, program: ServiceProgram[S]) -> None:

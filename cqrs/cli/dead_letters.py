@@ -66,7 +66,7 @@ def _schema(client: OutsideClient, message: Message) -> str | None:
 
 
 def _letter_topics(settings: ServiceSettings) -> list[str]:
-    return [topic + settings.dead_letter_suffix for topic in settings.command_topics]
+    return [topic + settings.dead_letter_suffix for topic in settings.all_command_topics]
 
 
 def _place(text: str | None) -> Place | None:

@@ -91,8 +91,8 @@ def _act(program: ServiceProgram[S], service: Service, steps: Steps) -> list[Pla
     """Be the outside: send every command, read what became of it, and keep the dead letters."""
     settings = service.settings
     commands = program.demo(settings.schemas_path)
-    topics = [topic for topic in settings.topics if topic not in settings.command_topics]
-    target, suffix = settings.command_topics[0], settings.dead_letter_suffix
+    topics = [topic for topic in settings.topics if topic not in settings.all_command_topics]
+    target, suffix = settings.all_command_topics[0], settings.dead_letter_suffix
     with (
         OutsideClient(service.bootstrap_servers, service.registry_url, tracer=service.tracer) as client,
         client.reader(topics) as reader,

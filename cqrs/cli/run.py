@@ -76,7 +76,7 @@ async def _announce(program: ServiceProgram[S], console: Console, service: Servi
         ("broker", service.bootstrap_servers + (" (embedded: nothing is kept when it stops)" if embedded else "")),
         ("registry", masked(service.registry_url)),
         ("management", service.management_url),
-        ("commands", ", ".join(service.settings.command_topics)),
+        ("commands", ", ".join(service.settings.all_command_topics)),
     )
     for name, text in facts:
         console.print(Text.assemble((f"{name:<12}", "dim"), text), soft_wrap=True)

@@ -80,7 +80,7 @@ class _Sending:
         self._settings = settings
         self._client = client
         self._order = order
-        self._topic = _known_topic(order.topic or _only(settings.command_topics), client.topics())
+        self._topic = _known_topic(order.topic or _only(settings.all_command_topics), client.topics())
 
     def run(self, handler: HandlerLine, data: Mapping[str, object]) -> int:
         if self._order.wait_seconds is None:
@@ -113,7 +113,7 @@ class _Sending:
         )
 
     def _event_topics(self) -> list[str]:
-        suffix, commands = self._settings.dead_letter_suffix, self._settings.command_topics
+        suffix, commands = self._settings.dead_letter_suffix, self._settings.all_command_topics
         return [topic for topic in self._settings.topics if topic not in commands and not topic.endswith(suffix)]
 
     def _tell_sent(self, sent: Sent) -> None:

@@ -5,7 +5,6 @@ The environment name of a setting is its name in upper case; groups are joined b
 that over the YAML file (`CONFIG_FILE`, else `service.yaml` in the working directory).
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -36,14 +35,6 @@ def _service_name(known: dict[str, object]) -> str:
     return str(known.get("service_name", "service"))
 
 
-def _pairs(text: str) -> object:
-    """Read `name=value,name=value`, or the JSON object that says the same."""
-    if text.lstrip().startswith("{"):
-        return json.loads(text)
-    pairs = (part.partition("=") for part in text.split(",") if part.strip())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
 
@@ -70,6 +61,7 @@ class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
         "REBALANCE_",
         "CACHE_",
         "COMMAND_TOPIC",
+        "COMMAND_GROUPS",
         "TOPIC_",
         "COMMIT_",
         "MAX_MESSAGE_",
@@ -88,7 +80,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     kafka_bootstrap_servers: str | None = Field(
         default=None, min_length=1, description="host:port,... of the brokers; not set: the embedded broker"
     )
-    kafka_group_id: str = Field(default="service", min_length=1, description="The consumer group")
     kafka_client_id: str = Field(
         default_factory=_service_name, min_length=1, description="How the brokers' logs name this client"
     )
@@ -101,19 +92,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     kafka_max_poll_records: PositiveInt = Field(default=500, description="Records taken by one poll at most")
     kafka_request_timeout_ms: PositiveInt = Field(
         default=30_000, description="Milliseconds a broker may take to answer one request"
-    )
-
-    command_topics: tuple[str, ...] = Field(default=(), description="Topics whose records are commands")
-    topics: dict[str, PositiveInt] = Field(
-        default={},
-        description="Every topic of the service and its partitions: made when embedded, else checked at start",
-    )
-    topic_types: dict[str, str] = Field(
-        default={},
-        description="For a command topic that carries one type: its name, used where a record names none",
-    )
-    dead_letter_suffix: str = Field(
-        default="-dlt", min_length=1, description="What is added to a topic's name to name its dead letters' topic"
     )
 
     schema_registry_url: str | None = Field(
@@ -171,16 +149,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     )
 
     cqrs: CqrsProperties = CqrsProperties()
-
-    @field_validator("command_topics", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("topics", "topic_types", mode="before")
-    @classmethod
-    def _map(cls, value: object) -> object:
-        return _pairs(value) if isinstance(value, str) else value
 
     @field_validator("cache_url")
     @classmethod

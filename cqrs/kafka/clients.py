@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from cqrs.config.settings import ServiceSettings
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.topic_admin import TopicAdmin
 from cqrs.kafka.topic_reader import KafkaTopicReader
 
 FETCH_SECONDS = 0.5
@@ -41,6 +42,15 @@ def new_consumer(
         rebalance_timeout_seconds=settings.kafka_rebalance_timeout_ms / 1000,
         request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
         fetch_max_wait_seconds=_fetch_seconds(settings),
+    )
+
+
+def new_topic_admin(settings: ServiceSettings, bootstrap_servers: str) -> TopicAdmin:
+    """Return what looks at topics and makes them."""
+    return TopicAdmin(
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        timeout_seconds=settings.kafka_request_timeout_ms / 1000,
     )
 
 

@@ -1,4 +1,4 @@
-"""Three real members share a group while records are in hand: nothing is lost, keys stay in order, repeats are counted."""
+"""Three real members share a group with records in hand: nothing is lost, keys stay in order, repeats are counted."""
 
 import asyncio
 from collections import Counter, defaultdict

@@ -54,7 +54,7 @@ class BlockHandler(CommandHandler[Block, str]):
 class WorkHandler(CommandHandler[Work, str]):
     """Wait in a thread for as many others."""
 
-    def do_handle(self, command: Work) -> str:
+    def do_handle(self, command: Work) -> str:  # type: ignore[override]
         meeting.wait(SECONDS)
         return command.what
 
