@@ -27,5 +27,8 @@ HALTED_KEY: Final = "cqrs-halted-key"
 REDRIVE_COUNT: Final = "cqrs-redrive-count"
 """On a redriven record: how often it was sent back from the dead letters, in decimal digits."""
 
+REDRIVE_TRACEPARENT: Final = "cqrs-redrive-traceparent"
+"""On a redriven record: the `traceparent` of its dead letter, which a redrive links to and does not continue."""
+
 REDRIVE_RELEASE: Final = "cqrs-redrive-release"
 """On the last redriven record of a halted key: once it is handled, the key goes on."""

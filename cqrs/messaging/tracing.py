@@ -5,6 +5,7 @@ Names and attributes follow OpenTelemetry's messaging conventions for Kafka.
 
 from collections.abc import Mapping
 
+from cqrs.messaging.dead_letter_headers import REDRIVE_TRACEPARENT
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
 from cqrs.messaging.envelope import CORRELATION_ID, ID
 from cqrs.messaging.message import Headers, OutgoingMessage, Receipt
@@ -18,7 +19,10 @@ TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
 
 
 def trace(tracer: Tracer, group_id: str) -> Middleware:
-    """Open the `process` span of every delivery as a child of the sender's span, under its correlation id."""
+    """Open the `process` span of every delivery as a child of the sender's span, under its correlation id.
+
+    A redriven record's sender is the redrive; the trace in which it failed is linked.
+    """
 
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def traced(delivery: Delivery) -> Outcome:
@@ -29,6 +33,7 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
                     kind=SpanKind.CONSUMER,
                     attributes=_process_attributes(delivery, group_id),
                     parent=delivery.message.headers,
+                    link=failed_trace(delivery.message.headers),
                 ) as span,
             ):
                 outcome = await handler(delivery)
@@ -58,6 +63,12 @@ class TracedProducer:
             span.set(attributes.MESSAGING_DESTINATION_PARTITION_ID, str(receipt.partition))
             span.set(attributes.MESSAGING_KAFKA_OFFSET, receipt.offset)
             return receipt
+
+
+def failed_trace(headers: Headers) -> Headers | None:
+    """Return the trace context in which a redriven record had failed, as headers; None for any other record."""
+    found = next((value for name, value in headers if name == REDRIVE_TRACEPARENT), None)
+    return None if found is None else (("traceparent", found),)
 
 
 def _with_trace(message: OutgoingMessage, trace_headers: Headers) -> OutgoingMessage:

@@ -51,6 +51,7 @@ class OpenTelemetryTracer:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         parent: Headers | None = None,
+        link: Headers | None = None,
     ) -> AbstractContextManager[Span]:
         """Open a span that is current inside the `with` block and ends with it.
 
@@ -63,8 +64,9 @@ class OpenTelemetryTracer:
             attributes: Attributes known at the start, so that a sampler sees them.
             parent: Record headers whose W3C trace context is the parent; None takes the current span. Headers without
                 a valid `traceparent` begin a new trace.
+            link: Headers whose W3C trace context is told as a link; those without a valid `traceparent` link nothing.
         """
-        return _OpenSpan(self._tracer, name, kind, attributes, parent, self._ignored_header)
+        return _OpenSpan(self._tracer, name, kind, attributes, parent, link, self._ignored_header)
 
     def inject(self) -> Headers:
         """Return the W3C headers (`traceparent`, `tracestate`, `baggage`) of the current span, each at most once."""
@@ -76,7 +78,8 @@ class _OpenSpan:
 
     # fmt: off
     __slots__ = (
-        "_attributes", "_context", "_failure", "_ignored", "_kind", "_name", "_parent", "_span", "_token", "_tracer",
+        "_attributes", "_context", "_failure", "_ignored", "_kind", "_link", "_name", "_parent", "_span", "_token",
+        "_tracer",
     )
     # fmt: on
 
@@ -87,6 +90,7 @@ class _OpenSpan:
         kind: SpanKind,
         attributes: Mapping[str, AttributeValue] | None,
         parent: Headers | None,
+        link: Headers | None,
         ignored: IgnoredHeader,
     ) -> None:
         self._tracer = tracer
@@ -94,6 +98,7 @@ class _OpenSpan:
         self._kind = kind
         self._attributes = attributes
         self._parent = parent
+        self._link = link
         self._ignored = ignored
         self._span: trace.Span = trace.INVALID_SPAN
         self._context = trace.INVALID_SPAN_CONTEXT
@@ -125,7 +130,11 @@ class _OpenSpan:
     def __enter__(self) -> "_OpenSpan":
         base = otel_context.get_current() if self._parent is None else read_context(self._parent, self._ignored)
         self._span = self._tracer.start_span(
-            encodable(self._name), context=base, kind=_KINDS[self._kind], attributes=_carried_all(self._attributes)
+            encodable(self._name),
+            context=base,
+            kind=_KINDS[self._kind],
+            attributes=_carried_all(self._attributes),
+            links=self._links(),
         )
         self._context = self._span.get_span_context()
         # A tracer that makes no spans (OTEL_SDK_DISABLED) leaves the sender's context current, to be passed on.
@@ -144,6 +153,12 @@ class _OpenSpan:
         elif error is not None:
             self.fail(error)
         self._span.end()
+
+    def _links(self) -> list[trace.Link]:
+        if self._link is None:
+            return []
+        linked = trace.get_current_span(read_context(self._link, self._ignored)).get_span_context()
+        return [trace.Link(linked)] if linked.is_valid else []
 
 
 def _carried(value: AttributeValue) -> AttributeValue:

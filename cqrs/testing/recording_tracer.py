@@ -18,6 +18,7 @@ class RecordedSpan:
         attributes: Everything set on it.
         parent: The span it was opened in, or None.
         parent_headers: The record headers it was given as its parent, or None.
+        link: The headers of the trace it links to, or None.
         errors: What failed it, first to last.
         ended: Whether its block was left.
     """
@@ -29,6 +30,7 @@ class RecordedSpan:
     parent_headers: Headers | None
     trace_id: str
     span_id: str
+    link: Headers | None = None
     errors: list[BaseException] = field(default_factory=list)
     ended: bool = False
 
@@ -56,12 +58,13 @@ class RecordingTracer:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         parent: Headers | None = None,
+        link: Headers | None = None,
     ) -> Iterator[RecordedSpan]:
         """Open a span; see `Tracer.span`."""
         outer = self._current.get()
         number = len(self.spans) + 1
         trace_id = outer.trace_id if outer is not None else f"{number:032x}"
-        opened = RecordedSpan(name, kind, dict(attributes or {}), outer, parent, trace_id, f"{number:016x}")
+        opened = RecordedSpan(name, kind, dict(attributes or {}), outer, parent, trace_id, f"{number:016x}", link)
         self.spans.append(opened)
         token = self._current.set(opened)
         try:

@@ -49,6 +49,7 @@ class Tracer(Protocol):
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         parent: Headers | None = None,
+        link: Headers | None = None,
     ) -> AbstractContextManager[Span]:
         """Open a span that is current inside the `with` block and ends with it.
 
@@ -59,6 +60,7 @@ class Tracer(Protocol):
             kind: Its role.
             attributes: Attributes known at the start.
             parent: Record headers whose W3C trace context is the parent; None takes the current span.
+            link: Headers whose W3C trace context is told as a link: of a trace that led here and is not continued.
         """
         ...
 
@@ -96,6 +98,7 @@ class NoTracer:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         parent: Headers | None = None,
+        link: Headers | None = None,
     ) -> AbstractContextManager[Span]:
         """Return a span that records nothing."""
         return _NO_SPAN

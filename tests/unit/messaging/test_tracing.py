@@ -1,5 +1,7 @@
 """Every record read is a `process` span, every record written a `send` span that ends with its acknowledgement."""
 
+from dataclasses import replace
+
 import pytest
 
 from cqrs.exceptions import DependencyUnavailableException
@@ -133,3 +135,19 @@ async def test_a_failed_send_fails_its_span() -> None:
         await TracedProducer(producer, tracer).send(OutgoingMessage("t", None, b""))
 
     assert len(tracer.spans[0].errors) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_redriven_record_links_to_the_trace_in_which_it_failed() -> None:
+    tracer = RecordingTracer()
+    given = delivery()
+    redriven = replace(given.message, headers=(*given.message.headers, ("cqrs-redrive-traceparent", b"00-old")))
+
+    async def handler(_: Delivery) -> Outcome:
+        return HANDLED
+
+    await traced(tracer, handler)(given)
+    await traced(tracer, handler)(Delivery(redriven, given.envelope))
+
+    assert [span.link for span in tracer.spans] == [None, (("traceparent", b"00-old"),)]
+    assert tracer.spans[1].parent_headers == redriven.headers

@@ -265,3 +265,22 @@ def test_a_users_own_span_joins_the_trace(recorded: Recorded) -> None:
         own = provider.get_tracer("theirs").start_span("own")
         assert own.get_span_context().trace_id == int(span.trace_id or "", 16)
         own.end()
+
+
+def test_a_link_names_another_trace_and_does_not_continue_it(recorded: Recorded) -> None:
+    with recorded.tracer.span("process t", parent=(), link=SAMPLED):
+        pass
+
+    (link,) = recorded.span.links
+    assert (f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}") == (TRACE, SPAN)
+    assert recorded.span.parent is None
+    assert ids(recorded.span)[0] != TRACE
+
+
+@pytest.mark.parametrize("header", [None, b"", b"00-abc", b"\xff"])
+def test_a_link_that_cannot_be_read_is_none(recorded: Recorded, header: bytes | None) -> None:
+    with recorded.tracer.span("process t", link=(("traceparent", header),)):
+        pass
+
+    assert recorded.span.links == ()
+    assert [name for name, _ in recorded.ignored] == ["traceparent"]
