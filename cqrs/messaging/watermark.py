@@ -77,7 +77,7 @@ class Watermark:
         if self._open:
             return self._open[0]
         behind = self._committed if self._highest < 0 else self._highest + 1
-        if behind is not None and self._restored and self._restored[0].start <= behind < self._restored[0].stop:
+        if behind is not None and self._restored and self._restored[0].start <= behind:
             return self._restored[0].stop
         return behind
 
@@ -138,16 +138,15 @@ class Watermark:
 
 
 def _apart(ranges: Iterable[range], begin: int) -> list[range]:
-    """Return `ranges` from `begin` on, ascending, with those that overlap or touch made one."""
+    """Return those of `ranges` that end above `begin`, ascending, with those that overlap or touch made one."""
     found: list[range] = []
     for each in sorted(ranges, key=lambda each: each.start):
         if each.step != 1:
             raise ValueError(f"{each} has a step of {each.step}; offsets are finished one by one")
-        start = max(each.start, begin)
-        if start >= each.stop:
+        if not each or each.stop <= begin:
             continue
-        if found and start <= found[-1].stop:
+        if found and each.start <= found[-1].stop:
             found[-1] = range(found[-1].start, max(found[-1].stop, each.stop))
         else:
-            found.append(range(start, each.stop))
+            found.append(each)
     return found

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cqrs.messaging.commit_note import CommitNote, read_note, write_note
@@ -14,7 +14,7 @@ BASE = 100
 # A step reads the next record behind a gap, or finishes one of those in work.
 steps = st.lists(st.tuples(st.sampled_from(("read", "read", "finish")), st.integers(0, 9)), max_size=60)
 restored = st.lists(
-    st.builds(lambda at, size: range(BASE + at, BASE + at + size), st.integers(-5, 40), st.integers(0, 6))
+    st.builds(lambda at, size: range(BASE + at, BASE + at + size), st.integers(-8, 20), st.integers(0, 6))
 )
 committed = st.none() | st.just(BASE)
 
@@ -67,7 +67,10 @@ class Model:
         return ranges
 
 
+@settings(max_examples=300)
 @given(committed, restored, st.integers(-4, 12), steps)
+@example(BASE, [range(BASE - 8, BASE - 5), range(BASE - 2, BASE + 1), range(BASE + 3, BASE + 5)], 0, [])
+@example(BASE, [range(BASE - 8, BASE - 5), range(BASE, BASE + 2)], 3, [("read", 0), ("finish", 0)])
 def test_it_agrees_with_plain_sets_after_every_step(
     position: int | None, finished: list[range], first: int, script: list[tuple[str, int]]
 ) -> None:
