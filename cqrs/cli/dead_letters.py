@@ -16,6 +16,7 @@ from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_client import OutsideClient
+from cqrs.testing.outside_security import outside_options
 
 
 def show_dead_letters(program: ServiceProgram[S], console: Console, file: Path | None, at: str | None) -> None:
@@ -48,10 +49,13 @@ def show_dead_letters(program: ServiceProgram[S], console: Console, file: Path |
 def _from_broker(program: ServiceProgram[S], wanted: Place | None) -> list[Letter]:
     settings = program.settings({})
     bootstrap_servers, registry_url = find_cluster(settings, f"{invocation(program.module)} run")
+    secured = outside_options(settings)
     topics = [wanted.topic] if wanted is not None else _letter_topics(settings)
-    with OutsideClient(bootstrap_servers, None) as client:  # without a registry: only the one shown is decoded
+    with OutsideClient(
+        bootstrap_servers, None, options=secured
+    ) as client:  # only the one shown is decoded
         messages = [received.message for received in client.read(topics)]
-    with OutsideClient(bootstrap_servers, registry_url) as client:
+    with OutsideClient(bootstrap_servers, registry_url, options=secured) as client:
         return [
             Letter(message, _schema(client, message) if Place.of(message) == wanted else None) for message in messages
         ]

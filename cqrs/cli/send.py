@@ -22,6 +22,7 @@ from cqrs.exceptions import ConfigurationException
 from cqrs.messaging.message import Headers
 from cqrs.telemetry.tracing import configure_tracing
 from cqrs.testing.outside_client import Outcome, OutsideClient, Sent
+from cqrs.testing.outside_security import outside_options
 
 TELEMETRY_SECONDS = 2.0
 
@@ -65,7 +66,13 @@ def send_command(program: ServiceProgram[S], console: Console, order: Order) -> 
     bootstrap_servers, registry_url = find_cluster(settings, f"{invocation(program.module)} run")
     tracing = configure_tracing(f"{settings.service_name}-client", "0")
     try:
-        with OutsideClient(bootstrap_servers, registry_url, tracer=tracing.tracer, source=program.module) as client:
+        with OutsideClient(
+            bootstrap_servers,
+            registry_url,
+            tracer=tracing.tracer,
+            source=program.module,
+            options=outside_options(settings),
+        ) as client:
             return _Sending(program.module, console, settings, client, order).run(handler, data)
     finally:
         tracing.shutdown(TELEMETRY_SECONDS)

@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from cqrs.cache.opening import cache_url_problem
 from cqrs.config.delivery_settings import DeliverySettings
+from cqrs.config.kafka_security import KafkaSecuritySettings
 from cqrs.config.problems import settings_problems
 from cqrs.config.properties import CqrsProperties
 from cqrs.config.sources import read_sources
@@ -35,7 +36,7 @@ def _service_name(known: dict[str, object]) -> str:
     return str(known.get("service_name", "service"))
 
 
-class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
+class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, BaseSettings):
     """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
 
     Making one reads the sources and checks everything.
@@ -161,6 +162,15 @@ class ServiceSettings(TopicSettings, DeliverySettings, BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _secures_a_cluster(self) -> Self:
+        if self.kafka_security_protocol != "PLAINTEXT" and self.kafka_bootstrap_servers is None:
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}, which the embedded broker does not know; "
+                "set KAFKA_BOOTSTRAP_SERVERS too"
+            )
+        return self
 
     @model_validator(mode="after")
     def _drains_in_time(self) -> Self:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from cqrs.config.settings import ServiceSettings
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.security import security_options
 from cqrs.kafka.topic_admin import TopicAdmin
 from cqrs.kafka.topic_reader import KafkaTopicReader
 
@@ -23,6 +24,7 @@ def new_producer(settings: ServiceSettings, bootstrap_servers: str) -> KafkaProd
     return KafkaProducer(
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
+        security=security_options(settings),
         send_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
         max_message_bytes=settings.max_message_bytes + ENVELOPE_HEADROOM_BYTES,
     )
@@ -37,6 +39,7 @@ def new_consumer(
         group_id,
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
+        security=security_options(settings),
         max_poll_records=settings.kafka_max_poll_records,
         session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
         rebalance_timeout_seconds=settings.kafka_rebalance_timeout_ms / 1000,
@@ -50,6 +53,7 @@ def new_topic_admin(settings: ServiceSettings, bootstrap_servers: str) -> TopicA
     return TopicAdmin(
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
+        security=security_options(settings),
         timeout_seconds=settings.kafka_request_timeout_ms / 1000,
     )
 
@@ -60,6 +64,7 @@ def new_topic_reader(settings: ServiceSettings, bootstrap_servers: str, topics: 
         sorted(set(topics)),
         bootstrap_servers=bootstrap_servers,
         client_id=settings.kafka_client_id,
+        security=security_options(settings),
         request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,
         fetch_max_wait_seconds=_fetch_seconds(settings),
     )

@@ -39,6 +39,7 @@ class KafkaProducer:
         max_message_bytes: The largest message that is offered to the broker. It does not count for dead letters: these
             hold what a broker has stored before, so it is the broker that judges their size, of the compressed letter.
         compression: "gzip", "snappy", "lz4", "zstd" or None.
+        security: What reaches a secured cluster; see `cqrs.kafka.security.security_options`.
 
     Raises:
         ConfigurationException: an address cannot be read.
@@ -54,6 +55,7 @@ class KafkaProducer:
         stop_timeout_seconds: float = 10.0,
         max_message_bytes: int = 1_048_576,
         compression: str | None = None,
+        security: Mapping[str, object] | None = None,
     ) -> None:
         self._bootstrap_servers = checked_addresses(bootstrap_servers)
         self._send_timeout = send_timeout_seconds
@@ -67,6 +69,7 @@ class KafkaProducer:
                 enable_idempotence=True,
                 request_timeout_ms=int(request_timeout_seconds * 1000),
                 compression_type=compression,
+                **(security or {}),
             )
         )
         self._judge = Judge(max_message_bytes)

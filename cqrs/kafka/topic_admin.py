@@ -26,7 +26,7 @@ class TopicAdmin:
         bootstrap_servers: `host:port`, comma-separated.
         client_id: The name the brokers see.
         timeout_seconds: How long each question may take.
-        options: Further options of aiokafka's clients: those of a secured cluster.
+        security: What reaches a secured cluster; see `cqrs.kafka.security.security_options`.
 
     Raises:
         ConfigurationException: an address cannot be read.
@@ -38,12 +38,12 @@ class TopicAdmin:
         bootstrap_servers: str,
         client_id: str = "cqrs",
         timeout_seconds: float = 30.0,
-        options: Mapping[str, object] | None = None,
+        security: Mapping[str, object] | None = None,
     ) -> None:
         self._bootstrap_servers = checked_addresses(bootstrap_servers)
         self._client_id = client_id
         self._timeout = timeout_seconds
-        self._options = dict(options or {})
+        self._security = dict(security or {})
 
     async def describe(self, names: Iterable[str]) -> dict[str, TopicState]:
         """Return how those of the topics `names` that there are are set up; none is created by asking.
@@ -113,7 +113,7 @@ class TopicAdmin:
             bootstrap_servers=self._bootstrap_servers,
             client_id=self._client_id,
             request_timeout_ms=int(self._timeout * 1000),
-            **self._options,
+            **self._security,
         )
         try:
             with kafka_failures(f"{deed} at {self._bootstrap_servers}"):

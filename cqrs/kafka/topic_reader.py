@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aiokafka.errors import OffsetOutOfRangeError
@@ -46,6 +46,7 @@ class KafkaTopicReader:
         request_timeout_seconds: How long one request may take.
         silence_seconds: How long fetches may go unanswered before `poll` calls the broker away.
         reconnect_seconds: How long they may go unanswered before the client is replaced, its addresses asked for anew.
+        security: What reaches a secured cluster; see `cqrs.kafka.security.security_options`.
 
     Raises:
         ConfigurationException: an address cannot be read.
@@ -62,6 +63,7 @@ class KafkaTopicReader:
         request_timeout_seconds: float = 10.0,
         silence_seconds: float = 5.0,
         reconnect_seconds: float = 60.0,
+        security: Mapping[str, object] | None = None,
     ) -> None:
         self._topics = tuple(topics)
         self._start_timeout, self._request_timeout = start_timeout_seconds, request_timeout_seconds
@@ -72,6 +74,7 @@ class KafkaTopicReader:
             client_id=client_id,
             fetch_max_wait_ms=int(fetch_max_wait_seconds * 1000),
             request_timeout_ms=int(request_timeout_seconds * 1000),
+            **(security or {}),
         )
         self._client: TolerantConsumer | None = None
         self._positions: dict[KafkaPartition, int] = {}

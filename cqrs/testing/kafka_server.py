@@ -11,6 +11,8 @@ import threading
 import uuid
 from base64 import urlsafe_b64encode
 from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -36,7 +38,8 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 broker.heartbeat.interval.ms=250
@@ -94,17 +97,33 @@ class KafkaServer:
 
     Args:
         jars: A folder with the jars of Kafka and of a logging backend.
+        listeners: Further listeners and their security protocols: `{"SECURED": "SASL_SSL"}`.
+        properties: Further properties of the broker.
+        scram: Users to be made, with their passwords, for SCRAM-SHA-256 and SCRAM-SHA-512.
         start_timeout_seconds: How long the broker may take until it answers.
         stop_timeout_seconds: How long it may take to stop in order before it is killed.
     """
 
-    def __init__(self, jars: Path, *, start_timeout_seconds: float = 60.0, stop_timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        jars: Path,
+        *,
+        listeners: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        scram: Mapping[str, str] | None = None,
+        start_timeout_seconds: float = 60.0,
+        stop_timeout_seconds: float = 30.0,
+    ) -> None:
+        self._listeners = dict(listeners or {})
+        self._further = dict(properties or {})
+        self._scram = dict(scram or {})
         self._classpath = str(jars / "*")
         self._start_timeout = start_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._properties = self._folder / "server.properties"
-        self._port, self._controller = _free_ports()
+        self._port, self._controller, *ports = _free_ports(2 + len(self._listeners))
+        self._ports = dict(zip(self._listeners, ports, strict=True))
         self._process: subprocess.Popen[str] | None = None
         self._logging = self._folder / "log4j2.properties"
         self._logging.write_text(_LOGGING)
@@ -116,6 +135,10 @@ class KafkaServer:
     def bootstrap_servers(self) -> str:
         """Return `host:port` of the broker; the same after every start."""
         return f"127.0.0.1:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """Return `host:port` of a further listener, by a host name that certificates are made for."""
+        return f"localhost:{self._ports[listener]}"
 
     def start(self) -> None:
         """Start the broker and return when it has started, in about three seconds; harmless when it runs.
@@ -169,13 +192,25 @@ class KafkaServer:
         self.close()
 
     def _format(self) -> None:
-        text = _PROPERTIES.format(port=self._port, controller=self._controller, data=self._folder / "data")
+        text = _PROPERTIES.format(
+            port=self._port,
+            controller=self._controller,
+            data=self._folder / "data",
+            listeners="".join(f",{name}://localhost:{port}" for name, port in self._ports.items()),
+            protocols="".join(f",{name}:{protocol}" for name, protocol in self._listeners.items()),
+        )
+        text += "".join(f"{name}={value}\n" for name, value in self._further.items())
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         draft = self._properties.with_suffix(".draft")
         draft.write_text(text)
-        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft))
+        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft), *self._users())
         _run(command, _FORMAT_SECONDS)
         draft.rename(self._properties)
+
+    def _users(self) -> Iterator[str]:
+        for name, password in self._scram.items():
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                yield from ("--add-scram", f"{mechanism}=[name={name},password={password}]")
 
     def _java(self, main_class: str, *arguments: str) -> list[str]:
         java = shutil.which("java")
@@ -240,8 +275,9 @@ def _run(command: list[str], seconds: float) -> None:
         raise KafkaServerException(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for each in (first, second):
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
             each.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+        return [each.getsockname()[1] for each in sockets]

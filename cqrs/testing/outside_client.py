@@ -24,6 +24,7 @@ from cqrs.messaging.tracing import TRACE_HEADERS
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, UnsendableException, broker_failures
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
+from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, NoTracer, SpanKind, Tracer
@@ -65,6 +66,7 @@ class OutsideClient:
         tracer: Opens a span around each send and each event read.
         timeout_seconds: The deadline of every single call.
         source: What `ce_source` says.
+        options: Further options of librdkafka; see `cqrs.testing.outside_security.outside_options`.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class OutsideClient:
         tracer: Tracer | None = None,
         timeout_seconds: float = 10.0,
         source: str = "outside-client",
+        options: OutsideOptions | None = None,
     ) -> None:
+        self._options = dict(options or {})
         self._bootstrap_servers = bootstrap_servers
         self._tracer = tracer or NoTracer()
         self._timeout = timeout_seconds
@@ -218,7 +222,13 @@ class OutsideClient:
             ConfigurationException: there is no such topic.
         """
         return OutsideReader(
-            self._bootstrap_servers, topics, self._avro, self._tracer, timeout_seconds=self._timeout, at_end=at_end
+            self._bootstrap_servers,
+            topics,
+            self._avro,
+            self._tracer,
+            timeout_seconds=self._timeout,
+            at_end=at_end,
+            options=self._options,
         )
 
     def read(self, topics: Sequence[str]) -> list[Received]:
@@ -296,6 +306,7 @@ class OutsideClient:
                         "message.max.bytes": _LARGEST_MESSAGE,
                         "message.timeout.ms": int(self._timeout * 1000),
                         "partitioner": "murmur2_random",  # as Java's and aiokafka's producers place keys
+                        **self._options,
                     },
                     logger=LibraryLog(),
                 )

@@ -18,6 +18,7 @@ from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, broker_failures
+from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
@@ -78,6 +79,7 @@ class OutsideReader:
         tracer: Opens a `process` span around each event, as a child of the span that sent it.
         timeout_seconds: The deadline of every single call.
         at_end: Read what is sent from now on; otherwise from the beginning.
+        options: Further options of librdkafka.
 
     Raises:
         DependencyUnavailableException: the broker did not answer in time.
@@ -93,13 +95,14 @@ class OutsideReader:
         *,
         timeout_seconds: float,
         at_end: bool,
+        options: OutsideOptions | None = None,
     ) -> None:
         self._avro = avro
         self._tracer = tracer
         self._timeout = timeout_seconds
         self._received: list[Received] = []
         self._unread: set[tuple[str, int]] = set()
-        self._consumer = _consumer(bootstrap_servers)
+        self._consumer = _consumer(bootstrap_servers, options or {})
         try:
             with broker_failures(f"reading {', '.join(topics)}"):
                 self._assign(topics, at_end=at_end)
@@ -277,7 +280,7 @@ def _is_letter(received: Received, suffix: str) -> bool:
     return received.message.topic.endswith(suffix)
 
 
-def _consumer(bootstrap_servers: str) -> Consumer:
+def _consumer(bootstrap_servers: str, options: OutsideOptions) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -286,6 +289,7 @@ def _consumer(bootstrap_servers: str) -> Consumer:
             "enable.partition.eof": True,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
             "auto.offset.reset": "earliest",
+            **options,
         },
         logger=LibraryLog(),
     )
