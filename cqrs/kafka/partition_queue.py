@@ -34,8 +34,8 @@ _REFUSALS = (
     # What aiokafka makes of the codes it does not know, INVALID_RECORD (87) among them: final, as for Java's producer.
     UnknownError,
 )
-_NOT_STORED = (*_REFUSALS, OutOfOrderSequenceNumber, UnknownProducerId)
-"""After these nothing of the batch is in the log, so that it can be sent anew by a client with other numbers."""
+_UNEXPECTED = (OutOfOrderSequenceNumber, UnknownProducerId)
+"""The broker has lost count of this client: nothing of the batch is in the log, and another client counts anew."""
 _ENOUGH = 100
 """So many messages without a key wait for one partition, about a batch, before the next ones go to another."""
 
@@ -150,16 +150,21 @@ class PartitionQueue(MessageQueue):
         left = [queued for queued in batch.messages if not queued.ended]
         if not batch.attempts:
             self._put_back(left)
-        elif isinstance(error, _NOT_STORED) and not any(queued.alone for queued in left):
+        elif isinstance(error, _UNEXPECTED) and not any(queued.renumbered for queued in left):
+            for queued in left:
+                queued.renumbered = True
+            self._put_back(left)
+        elif isinstance(error, _REFUSALS) and not any(queued.alone for queued in left):
             for queued in left:
                 queued.alone = True
             self._put_back(left)
-        elif isinstance(error, _REFUSALS):
-            refusal = unpublishable(self._topic, f"the broker refuses it: {error}")
-            refusal.__cause__ = error
-            self._tell(left, refusal)
         else:
-            self._tell(left, error)
+            self._tell(left, self._refusal(error) if isinstance(error, _REFUSALS) else error)
+
+    def _refusal(self, error: Exception) -> Exception:
+        refusal = unpublishable(self._topic, f"the broker refuses it: {error}")
+        refusal.__cause__ = error
+        return refusal
 
     def _put_back(self, queued: list[QueuedMessage]) -> None:
         self._waiting.extendleft(reversed(queued))

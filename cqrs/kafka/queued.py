@@ -33,6 +33,7 @@ class QueuedMessage:
         alone: Whether it must share its batch with no other.
         is_large: Whether it goes by the client for large messages, compressed.
         single: Its own batch, when aiokafka's builder cannot write it.
+        renumbered: Whether it is sent anew because the broker did not expect its batch's number.
     """
 
     message: OutgoingMessage
@@ -43,6 +44,7 @@ class QueuedMessage:
     alone: bool = False
     is_large: bool = False
     single: SingleRecordBatch | None = None
+    renumbered: bool = False
 
     @property
     def ended(self) -> bool:

@@ -19,10 +19,10 @@ from cqrs.kafka.producer import KafkaProducer
 from cqrs.kafka.producing import Producers
 
 TOPIC = "orders"
-OK, INVALID_RECORD, NOT_LEADER, OUT_OF_ORDER, FENCED, DENIED, TOO_LARGE = 0, 87, 6, 45, 47, 29, 10
+OK, INVALID_RECORD, NOT_LEADER, OUT_OF_ORDER, FENCED, DENIED, TOO_LARGE, UNKNOWN_PRODUCER = 0, 87, 6, 45, 47, 29, 10, 59
 LOST, AWAY = "stored, but the answer is lost", "the request does not arrive"
 Fault = int | str
-_NEVER_OF_STORED = (OUT_OF_ORDER, INVALID_RECORD, TOO_LARGE)
+_NEVER_OF_STORED = (OUT_OF_ORDER, UNKNOWN_PRODUCER, INVALID_RECORD, TOO_LARGE)
 
 
 @dataclass

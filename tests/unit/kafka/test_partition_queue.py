@@ -21,6 +21,7 @@ from tests.unit.kafka.pretended_cluster import (
     OUT_OF_ORDER,
     TOO_LARGE,
     TOPIC,
+    UNKNOWN_PRODUCER,
     Cluster,
     Fault,
     connect,
@@ -89,7 +90,7 @@ async def test_what_does_not_fit_into_a_batch_waits_for_the_next(producer: Kafka
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("code", [INVALID_RECORD, OUT_OF_ORDER, TOO_LARGE])
+@pytest.mark.parametrize("code", [INVALID_RECORD, TOO_LARGE])
 async def test_a_refused_batch_is_sent_message_by_message_and_nothing_overtakes_it(
     producer: KafkaProducer, cluster: Cluster, code: int
 ) -> None:
@@ -103,6 +104,39 @@ async def test_a_refused_batch_is_sent_message_by_message_and_nothing_overtakes_
     assert await outcomes(sends) == [0, 1, 2, 3, 4]
     assert cluster.requests == [3, 1, 1, 1, 2]
     assert cluster.values() == [b"1", b"2", b"3", b"4", b"5"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [OUT_OF_ORDER, UNKNOWN_PRODUCER])
+async def test_a_batch_whose_number_is_not_expected_is_sent_anew_by_a_client_that_counts_anew(
+    producer: KafkaProducer, cluster: Cluster, code: int
+) -> None:
+    cluster.faults = [code]
+    cluster.hold.clear()
+    sends = send(producer, b"1", b"2", b"3")
+    await asyncio.wait_for(cluster.arrived.wait(), 5)
+    sends += send(producer, b"4")
+    await asyncio.sleep(0)
+    cluster.hold.set()
+    assert await outcomes(sends) == [0, 1, 2, 3]
+    assert cluster.clients == 2
+
+
+@pytest.mark.asyncio
+async def test_numbers_that_are_never_expected_end_in_an_error(producer: KafkaProducer, cluster: Cluster) -> None:
+    cluster.faults = [OUT_OF_ORDER, OUT_OF_ORDER]
+    assert await outcomes(send(producer, b"1", b"2")) == [DependencyUnavailableException] * 2
+    assert await outcomes(send(producer, b"3")) == [0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("faults", [[INVALID_RECORD, OUT_OF_ORDER], [OUT_OF_ORDER, INVALID_RECORD]])
+async def test_one_trouble_after_another_is_overcome(
+    producer: KafkaProducer, cluster: Cluster, faults: list[Fault]
+) -> None:
+    cluster.faults = list(faults)
+    assert await outcomes(send(producer, b"1", b"2", b"3")) == [0, 1, 2]
+    assert cluster.values() == [b"1", b"2", b"3"]
 
 
 @pytest.mark.asyncio
