@@ -203,7 +203,7 @@ class KafkaServer:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         draft = self._properties.with_suffix(".draft")
         draft.write_text(text)
-        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft), *self._users())
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(draft), *self._users())
         _run(command, _FORMAT_SECONDS)
         draft.rename(self._properties)
 

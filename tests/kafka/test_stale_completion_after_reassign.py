@@ -58,9 +58,7 @@ async def test_the_late_word_of_an_old_assignment_is_dropped(
     runs[0].set()
     await asyncio.wait_for(late.wait(), SECONDS)
     late.clear()
-    assert await committed(kafka_bootstrap, topic) is None, (
-        "the old run has no say any more"
-    )
+    assert await committed(kafka_bootstrap, topic) is None, "the old run has no say any more"
     runs[1].set()
     await asyncio.wait_for(late.wait(), SECONDS)
     subscriber.stop()

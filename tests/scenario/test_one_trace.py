@@ -93,19 +93,3 @@ async def test_a_refusal_is_in_the_trace_with_its_dead_letter(
     process = root.children[0].span
     assert process.status == "error"
     assert process.attributes["cqrs.outcome"] == "dead_lettered"
-
-
-@pytest.mark.asyncio
-async def test_each_hop_carries_exactly_one_of_each_trace_header(orders: Deployed) -> None:
-    given = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    value = b'{"type": "orders.CreateOrder", "data": {}}'
-    orders.produce(value, (("traceparent", given), ("tracestate", b"a=1"), ("baggage", b"k=v")), key=b"o-1")
-
-    (letter,) = await orders.letters(1)
-
-    names = [name for name, _ in letter.headers]
-    assert names.count("traceparent") == names.count("tracestate") == names.count("baggage") == 1
-    traceparent = dict(letter.headers)["traceparent"]
-    assert traceparent is not None
-    assert traceparent.split(b"-")[1] == given.split(b"-")[1], "the sender's trace goes on"
-    assert traceparent != given, "under a span of ours"

@@ -1,0 +1,44 @@
+"""There is no commit but ours: while a record fails, the group's offset does not pass it, however long that takes."""
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from service.settings import COMMANDS
+from tests.scenario import scripted
+from tests.scenario.deployment import SECONDS, Deployed, deployed
+from tests.scenario.scripted import do
+
+
+class BusyException(Exception):
+    retryable = True
+
+
+def committed(found: Deployed) -> int:
+    consumer = Consumer({"bootstrap.servers": found.service.bootstrap_servers, "group.id": "orders"})
+    try:
+        [position] = consumer.committed([TopicPartition(COMMANDS, 0)], SECONDS)
+        return max(position.offset, 0)
+    finally:
+        consumer.close()
+
+
+@pytest.mark.asyncio
+async def test_the_offset_stays_at_the_failing_record_while_later_ones_are_done_and_committed(tmp_path: Path) -> None:
+    service = scripted.scripted(tmp_path, commit_interval_ms=1, retry_max_attempts=10**6, retry_max_seconds=3600)
+    async with deployed(service) as found:
+        stage = scripted.stage
+        stage.fails("failing", BusyException("later"))
+        do(found, "first")
+        do(found, "failing")
+        await stage.until(lambda: stage.begun.count("failing") > 1)
+        for number in range(20):
+            do(found, f"good-{number}")
+        await stage.until(lambda: len(stage.done) == 21)
+        await stage.until(lambda: stage.begun.count("failing") > 20)
+        assert committed(found) == 1
+        del stage.scripts["failing"]
+        await stage.until(lambda: "failing" in stage.done)
+        await found.service.stop_consuming()
+        assert committed(found) == 22
