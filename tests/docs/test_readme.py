@@ -74,10 +74,9 @@ def test_its_json_commands_have_the_fields_of_their_schemas() -> None:
 
 def test_the_commands_of_the_service_that_it_names_exist() -> None:
     named = set(re.findall(r"-m service ([a-z][\w-]*)", README))
-    known = {
-        command.name or getattr(command.callback, "__name__", "")
-        for command in command_line(PROGRAM).registered_commands
-    }
+    app = command_line(PROGRAM)
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    known |= {str(group.name) for group in app.registered_groups}
 
     assert {"run", "demo", "send"} <= named <= known
 
