@@ -60,7 +60,9 @@ class TryAgainException(CqrsException):
         after: Seconds until then.
         cause: Why.
         spent: Whether the try counts as an attempt.
-        waits_for: What is away, as an operator would call it, or None when it is the record's own turn to wait.
+        waits_for: What it waits for, as an operator would call it, or None when it is the record's own turn to wait.
+            When the first of those that wait for it succeeds, all are tried.
+        is_outage: Whether that is away, so that reading its partition on would only bring more that wait.
         refusal: The record's fate, when it is known and only cannot be stored just now.
     """
 
@@ -73,6 +75,7 @@ class TryAgainException(CqrsException):
         *,
         spent: bool = False,
         waits_for: str | None = None,
+        is_outage: bool = True,
         refusal: Exception | None = None,
     ) -> None:
         super().__init__(message_of(cause))
@@ -81,6 +84,7 @@ class TryAgainException(CqrsException):
         self.cause = cause
         self.spent = spent
         self.waits_for = waits_for
+        self.is_outage = is_outage and waits_for is not None
         self.refusal = refusal
 
 

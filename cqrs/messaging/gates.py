@@ -59,7 +59,7 @@ class Gate:
         if self._breaker is not None and (seconds := self._breaker.admit()) > 0:
             reason = GateClosedException(f"{self.name} is held back: command after command failed")
             reason.__cause__ = self._last_failure
-            raise TryAgainException(seconds, reason, waits_for=f"the handler of {self.name}")
+            raise TryAgainException(seconds, reason, waits_for=f"the handler of {self.name}", is_outage=False)
 
     def _tell(self, delivery: Delivery, error: Exception) -> None:
         """Take note of a failure: what lies with the command itself says nothing against its handler."""

@@ -26,15 +26,17 @@ class Entry:
     Attributes:
         message: The record.
         delivery: Its next try, once it had one; None before.
-        waits_for: What it waits for that is away, or None.
+        waits_for: What it waits for, or None.
+        outage: The same, when that is away and its partition is not to be read meanwhile; else None.
     """
 
-    __slots__ = ("delivery", "message", "waits_for")
+    __slots__ = ("delivery", "message", "outage", "waits_for")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.delivery: Delivery | None = None
         self.waits_for: str | None = None
+        self.outage: str | None = None
 
 
 class Lane:

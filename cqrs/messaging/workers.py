@@ -208,10 +208,11 @@ class Workers:
 
     def _settle_outage(self, lane: Lane, entry: Entry, again: TryAgainException | None) -> None:
         """Take note of what a record waits for from now on; until it is done, being tried again ends no waiting."""
-        before, entry.waits_for = entry.waits_for, None if again is None else again.waits_for
-        if again is not None and again.waits_for is not None:
+        entry.waits_for = None if again is None else again.waits_for
+        before, entry.outage = entry.outage, entry.waits_for if again is not None and again.is_outage else None
+        if again is not None and entry.outage is not None:
             lane.partition.held += 1
-            self.outages.begin(again.waits_for, again.cause)
+            self.outages.begin(entry.outage, again.cause)
         if before is not None:
             lane.partition.held -= 1
             self.outages.end(before)

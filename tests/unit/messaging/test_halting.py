@@ -1,0 +1,104 @@
+"""A key that is halted stays so, with its later records behind it, until the last redriven one is handled."""
+
+import pytest
+
+from cqrs.messaging.commit_note import MOST_HALTED
+from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, TryAgainException
+from cqrs.messaging.envelope import read_envelope
+from cqrs.messaging.halting import HaltedKeys, KeyHaltedException, halt
+from cqrs.messaging.message import Headers, Message, TopicPartition
+from cqrs.messaging.retry import RetriesExhaustedException, RetryPolicy
+
+REDRIVEN = (("cqrs-redrive-count", b"1"),)
+LAST = (*REDRIVEN, ("cqrs-redrive-release", b"1"))
+HALTS = RetriesExhaustedException(TimeoutError("x"), 3, RetryPolicy(3, 60.0, "halt_key"))
+SKIPS = RetriesExhaustedException(TimeoutError("x"), 3, RetryPolicy(3, 60.0, "skip"))
+
+
+def record(key: bytes | None = b"k", headers: Headers = (), partition: int = 0) -> Message:
+    return Message("c", partition, 7, key, b"v", headers)
+
+
+class World:
+    def __init__(self) -> None:
+        self.keys = HaltedKeys()
+        self.seen: list[Delivery] = []
+
+    async def settle(self, message: Message, outcome: Outcome | Exception = HANDLED) -> Outcome:
+        async def handler(delivery: Delivery) -> Outcome:
+            self.seen.append(delivery)
+            if delivery.refusal is not None:
+                return Outcome("dead_lettered", "c-dlt", delivery.refusal)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        return await halt(self.keys)(handler)(Delivery(message, read_envelope(message)))
+
+
+@pytest.mark.asyncio
+async def test_a_key_halts_when_its_retries_are_exhausted_and_its_policy_says_so() -> None:
+    world = World()
+    await world.settle(record(b"a"), Outcome("dead_lettered", "c-dlt", SKIPS))
+    await world.settle(record(b"b"), Outcome("dead_lettered", "c-dlt", ValueError("refused")))
+    assert not world.keys.holds(record(b"a"))
+    assert not world.keys.holds(record(b"b"))
+    await world.settle(record(b"k"), Outcome("dead_lettered", "c-dlt", HALTS))
+    assert world.keys.holds(record(b"k"))
+    assert not world.keys.holds(record(b"k", partition=1))
+
+
+@pytest.mark.asyncio
+async def test_later_records_follow_without_being_run_and_other_keys_go_on() -> None:
+    world = World()
+    world.keys.halt(record())
+    followed = await world.settle(record())
+    assert isinstance(followed.error, KeyHaltedException)
+    assert followed.error.halts == "follower"
+    assert await world.settle(record(b"other")) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_redriven_records_run_and_the_last_one_releases_the_key() -> None:
+    world = World()
+    world.keys.halt(record())
+    assert await world.settle(record(headers=REDRIVEN)) is HANDLED
+    assert world.keys.holds(record()), "more of them are on their way"
+    await world.settle(record(headers=LAST), Outcome("dead_lettered", "c-dlt", ValueError("again")))
+    assert world.keys.holds(record()), "it failed again"
+    with pytest.raises(TryAgainException):
+        await world.settle(record(headers=LAST), TryAgainException(1.0, ValueError("later")))
+    assert world.keys.holds(record())
+    assert await world.settle(record(headers=LAST)) is HANDLED
+    assert not world.keys.holds(record())
+
+
+@pytest.mark.asyncio
+async def test_records_without_a_key_are_one_key() -> None:
+    world = World()
+    world.keys.halt(record(None))
+    assert world.keys.holds(record(None))
+    assert not world.keys.holds(record(b""))
+
+
+@pytest.mark.asyncio
+async def test_past_the_limit_the_whole_partition_is_halted_until_the_last_of_them_is_released() -> None:
+    world = World()
+    keys = [str(number).encode() for number in range(MOST_HALTED)]
+    for key in keys:
+        world.keys.halt(record(key))
+    assert len(world.keys.of(TopicPartition("c", 0))) <= MOST_HALTED
+    assert world.keys.holds(record(b"never seen"))
+    for key in keys:
+        world.keys.release(record(key))
+    assert not world.keys.holds(record(b"never seen"))
+    assert world.keys.of(TopicPartition("c", 0)) == frozenset()
+
+
+def test_what_the_last_owner_noted_is_taken_over_and_forgotten_with_the_partition() -> None:
+    first, second = HaltedKeys(), HaltedKeys()
+    first.halt(record())
+    second.assign(TopicPartition("c", 0), first.of(TopicPartition("c", 0)))
+    assert second.holds(record())
+    second.revoke(TopicPartition("c", 0))
+    assert not second.holds(record())
