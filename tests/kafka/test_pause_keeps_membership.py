@@ -9,7 +9,7 @@ from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
-from cqrs.messaging.message import OutgoingMessage
+from cqrs.messaging.message import OutgoingMessage, TopicPartition
 from cqrs.messaging.room import Limits
 from cqrs.messaging.subscriber import Subscriber
 
@@ -39,9 +39,9 @@ async def test_a_full_buffer_for_longer_than_the_session_costs_neither_membershi
         return HANDLED
 
     class Watched(Subscriber):
-        async def on_revoked(self, partitions: frozenset[object]) -> None:  # type: ignore[override]
+        async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
             revoked.append(partitions)
-            await super().on_revoked(partitions)  # type: ignore[arg-type]
+            await super().on_revoked(partitions)
 
     subscriber = Watched(
         consumers(topic, session_timeout_seconds=SESSION_SECONDS, silence_seconds=2.0, rejoin_seconds=4.0),

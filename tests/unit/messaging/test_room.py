@@ -46,8 +46,8 @@ def test_one_partition_may_fill_the_buffer_while_its_records_flow_and_the_others
 
 
 @pytest.mark.parametrize("state", [{"held": 1}, {"is_fenced": True}])
-def test_one_that_waits_for_an_outage_or_is_about_to_go_is_not_read(state: dict[str, object]) -> None:
-    assert wanted(partition(0, **state), partition(1)) == {1}
+def test_one_that_waits_for_an_outage_or_is_about_to_go_is_not_read(state: dict[str, int]) -> None:
+    assert wanted(partition(0, 0, size=1, **state), partition(1)) == {1}
 
 
 def test_one_with_records_that_wait_for_another_try_may_hold_its_share_only() -> None:

