@@ -1,11 +1,11 @@
 """The command line that every service gets."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cqrs.cli.letter_commands import add_dead_letters
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import REFUSED, explained_failures, output
 
@@ -16,7 +16,7 @@ def command_line(program: ServiceProgram[S]) -> typer.Typer:
     """Return the command line of a service: demo, run, send, dead-letters, topics, settings, handlers."""
     app = typer.Typer(help=program.about, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_list_commands)
-    for add in (_add_demo, _add_run, _add_send, _add_dead_letters, _add_topics, _add_settings, _add_handlers):
+    for add in (_add_demo, _add_run, _add_send, add_dead_letters, _add_topics, _add_settings, _add_handlers):
         add(app, program)
     return app
 
@@ -76,19 +76,6 @@ def _add_send(app: typer.Typer, program: ServiceProgram[S]) -> None:
             seconds = timeout if wait else None
             order = Order(type_name, data, avro, topic, key, tuple(header or ()), correlation_id, seconds)
             raise typer.Exit(send_command(program, output(), order))
-
-
-def _add_dead_letters(app: typer.Typer, program: ServiceProgram[S]) -> None:
-    @app.command()
-    def dead_letters(
-        file: Annotated[Path | None, typer.Option(help="A file of dead letters, in place of the broker.")] = None,
-        at: Annotated[str | None, typer.Option(help="The one to show whole, as topic:partition:offset.")] = None,
-    ) -> None:
-        """List the refused commands, or show one: key, value, headers, cause, stack trace."""
-        with explained_failures():
-            from cqrs.cli.dead_letters import show_dead_letters
-
-            show_dead_letters(program, output(), file, at)
 
 
 def _add_topics(app: typer.Typer, program: ServiceProgram[S]) -> None:

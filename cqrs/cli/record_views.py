@@ -35,9 +35,10 @@ def letter_view(letter: Letter) -> RenderableType:
     return Group(*parts)
 
 
-def letter_list(letters: Sequence[Letter]) -> RenderableType:
-    """Show many dead letters in short: where each lies, what it is, and the beginning of why."""
-    return Group(*(part for letter in letters for part in _short(letter)))
+def letter_list(letters: Sequence[Letter], marks: Sequence[str] = ()) -> RenderableType:
+    """Show many dead letters in short: where each lies, what it is, how it stands, and the beginning of why."""
+    marked = zip(letters, marks or [""] * len(letters), strict=True)
+    return Group(*(part for letter, mark in marked for part in _short(letter, mark)))
 
 
 def value_view(letter: Letter) -> RenderableType:
@@ -54,12 +55,14 @@ def first_line(text: str, limit: int = 120) -> str:
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
-def _short(letter: Letter) -> Iterator[RenderableType]:
+def _short(letter: Letter, mark: str) -> Iterator[RenderableType]:
     message, refusal = letter.message, refusal_of(letter.message)
     title = Text(str(Place.of(message)), style="bold")
     title.append(f"  {one_line(read_envelope(message).type or 'no type in the headers')}", style="default")
     if message.key is not None:
         title.append(f"  key {readable(message.key)}", style="dim")
+    if mark:
+        title.append(f"  {one_line(mark)}", style="yellow")
     yield title
     if refusal.is_told:
         why = Text.assemble((simple_name(refusal.reason), "red"), f": {first_line(refusal.message)}")

@@ -1,13 +1,16 @@
 """The Kafka clients of a service, made as its settings say."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from cqrs.config.settings import ServiceSettings
 from cqrs.kafka.consumer import KafkaConsumer
+from cqrs.kafka.group_admin import GroupAdmin
 from cqrs.kafka.producer import KafkaProducer
+from cqrs.kafka.record_reader import RecordReader
 from cqrs.kafka.security import security_options
 from cqrs.kafka.topic_admin import TopicAdmin
 from cqrs.kafka.topic_reader import KafkaTopicReader
+from cqrs.messaging.message import TopicPartition
 
 FETCH_SECONDS = 0.5
 """How long a broker may keep a fetch that finds nothing new."""
@@ -55,6 +58,30 @@ def new_topic_admin(settings: ServiceSettings, bootstrap_servers: str) -> TopicA
         client_id=settings.kafka_client_id,
         security=security_options(settings),
         timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+    )
+
+
+def new_group_admin(settings: ServiceSettings, bootstrap_servers: str) -> GroupAdmin:
+    """Return what looks at groups from outside."""
+    return GroupAdmin(
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        security=security_options(settings),
+        timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+    )
+
+
+def new_record_reader(
+    settings: ServiceSettings, bootstrap_servers: str, partitions: Collection[TopicPartition]
+) -> RecordReader:
+    """Return what reads chosen records of `partitions` beside all groups."""
+    return RecordReader(
+        partitions,
+        bootstrap_servers=bootstrap_servers,
+        client_id=settings.kafka_client_id,
+        security=security_options(settings),
+        timeout_seconds=settings.kafka_request_timeout_ms / 1000,
+        fetch_max_wait_seconds=_fetch_seconds(settings),
     )
 
 

@@ -56,13 +56,31 @@ class TracedProducer:
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         """Send `message` with the span's W3C headers in place of any that it carried; see `Producer.send`."""
-        with self._tracer.span(
-            f"send {message.topic}", kind=SpanKind.PRODUCER, attributes=_send_attributes(message)
-        ) as span:
-            receipt = await self._producer.send(_with_trace(message, self._tracer.inject()))
-            span.set(attributes.MESSAGING_DESTINATION_PARTITION_ID, str(receipt.partition))
-            span.set(attributes.MESSAGING_KAFKA_OFFSET, receipt.offset)
-            return receipt
+        return await send_traced(self._producer, self._tracer, message)
+
+
+async def send_traced(
+    producer: Producer, tracer: Tracer, message: OutgoingMessage, parent: Headers | None = None
+) -> Receipt:
+    """Send `message` in a `send` span, with its W3C headers in place of any that it carried; see `Producer.send`.
+
+    Args:
+        producer: Where to.
+        tracer: Opens the span.
+        message: What is sent; a redriven one links to the trace in which it failed.
+        parent: Headers with the trace context that is the span's parent; None takes the current span.
+    """
+    with tracer.span(
+        f"send {message.topic}",
+        kind=SpanKind.PRODUCER,
+        attributes=_send_attributes(message),
+        parent=parent,
+        link=failed_trace(message.headers),
+    ) as span:
+        receipt = await producer.send(_with_trace(message, tracer.inject()))
+        span.set(attributes.MESSAGING_DESTINATION_PARTITION_ID, str(receipt.partition))
+        span.set(attributes.MESSAGING_KAFKA_OFFSET, receipt.offset)
+        return receipt
 
 
 def failed_trace(headers: Headers) -> Headers | None:
