@@ -11,8 +11,9 @@ import threading
 import uuid
 from base64 import urlsafe_b64encode
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -35,8 +36,8 @@ rootLogger.appenderRef.console.ref=console
 
 _PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
@@ -47,13 +48,15 @@ broker.session.timeout.ms=1500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=100
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={acks}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={acks}
+default.replication.factor={copies}
+min.insync.replicas={acks}
 """
 
 
@@ -100,6 +103,7 @@ class KafkaServer:
         listeners: Further listeners and their security protocols: `{"SECURED": "SASL_SSL"}`.
         properties: Further properties of the broker.
         scram: Users to be made, with their passwords, for SCRAM-SHA-256 and SCRAM-SHA-512.
+        node: Its number in a cluster; `KafkaCluster` makes one.
         start_timeout_seconds: How long the broker may take until it answers.
         stop_timeout_seconds: How long it may take to stop in order before it is killed.
     """
@@ -111,12 +115,15 @@ class KafkaServer:
         listeners: Mapping[str, str] | None = None,
         properties: Mapping[str, str] | None = None,
         scram: Mapping[str, str] | None = None,
+        node: int = 1,
         start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 30.0,
     ) -> None:
         self._listeners = dict(listeners or {})
         self._further = dict(properties or {})
         self._scram = dict(scram or {})
+        self._node = node
+        self._cluster = Cluster(new_cluster_id(), ())
         self._classpath = str(jars / "*")
         self._start_timeout = start_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
@@ -135,6 +142,15 @@ class KafkaServer:
     def bootstrap_servers(self) -> str:
         """Return `host:port` of the broker; the same after every start."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def voter(self) -> str:
+        """Return how other brokers of a cluster name this one."""
+        return f"{self._node}@127.0.0.1:{self._controller}"
+
+    def join(self, cluster: "Cluster") -> None:
+        """Be one of several brokers; before the first start."""
+        self._cluster = cluster
 
     def address(self, listener: str) -> str:
         """Return `host:port` of a further listener, by a host name that certificates are made for."""
@@ -193,6 +209,10 @@ class KafkaServer:
 
     def _format(self) -> None:
         text = _PROPERTIES.format(
+            node=self._node,
+            voters=",".join(self._cluster.voters) or self.voter,
+            copies=min(max(len(self._cluster.voters), 1), 3),
+            acks=2 if len(self._cluster.voters) > 2 else 1,
             port=self._port,
             controller=self._controller,
             data=self._folder / "data",
@@ -200,10 +220,11 @@ class KafkaServer:
             protocols="".join(f",{name}:{protocol}" for name, protocol in self._listeners.items()),
         )
         text += "".join(f"{name}={value}\n" for name, value in self._further.items())
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         draft = self._properties.with_suffix(".draft")
         draft.write_text(text)
-        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(draft), *self._users())
+        command = self._java(
+            "kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster.id}", "-c", str(draft), *self._users()
+        )
         _run(command, _FORMAT_SECONDS)
         draft.rename(self._properties)
 
@@ -250,6 +271,24 @@ class KafkaServer:
             process.wait()
         if self._watcher is not None:
             self._watcher.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Name a cluster.
+
+    Attributes:
+        id: Its id.
+        voters: Its brokers, as they name each other.
+    """
+
+    id: str
+    voters: Collection[str]
+
+
+def new_cluster_id() -> str:
+    """Return an id for a cluster, as Kafka's own tool makes them."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _copy_dependencies(pom: Path, folder: Path) -> None:

@@ -1,0 +1,65 @@
+"""Several real Apache Kafka brokers for tests that kill one of them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cqrs.testing.kafka_server import Cluster, KafkaServer, new_cluster_id
+
+
+class KafkaCluster:
+    """Run brokers that are controllers too; with three, any one may be killed while the others go on.
+
+    Three brokers keep three copies of each topic and acknowledge with two::
+
+        with KafkaCluster(resolve_jars(Path("tests/kafka/pom.xml"))) as cluster:
+            produce(cluster.bootstrap_servers)
+            cluster.brokers[0].kill()
+            cluster.brokers[0].start()
+
+    Args:
+        jars: A folder with the jars of Kafka and of a logging backend.
+        brokers: How many.
+    """
+
+    def __init__(self, jars: Path, brokers: int = 3) -> None:
+        self.brokers = tuple(KafkaServer(jars, node=number) for number in range(1, brokers + 1))
+        cluster = Cluster(new_cluster_id(), tuple(each.voter for each in self.brokers))
+        for each in self.brokers:
+            each.join(cluster)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Return `host:port,...` of all brokers; the same after every start."""
+        return ",".join(each.bootstrap_servers for each in self.brokers)
+
+    def start(self) -> None:
+        """Start every broker that does not run, at once: the first ones wait for a majority.
+
+        Raises:
+            KafkaServerException: one did not start in time.
+        """
+        with ThreadPoolExecutor(len(self.brokers)) as pool:
+            for started in [pool.submit(each.start) for each in self.brokers]:
+                started.result()
+
+    def close(self) -> None:
+        """Kill every broker and delete its data."""
+        for each in self.brokers:
+            each.close()
+
+    def __enter__(self) -> Self:
+        """Start, and return itself; without a start, nothing is left over."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill them and delete their data."""
+        self.close()
