@@ -1,17 +1,18 @@
-"""Certificates for tests, made by the `openssl` program: an authority, a server's and a client's certificate."""
+"""Certificates for tests: an authority, and what it signs for servers and clients; good for a day."""
 
-import shutil
-import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
-from cqrs.exceptions import CqrsException
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-_SECONDS = 60
-
-
-class CertificateException(CqrsException):
-    """Report that certificates cannot be made on this machine, with the program's own words."""
+_DAY = timedelta(days=1)
+_BITS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Identity:
 
     Attributes:
         certificate: The certificate, PEM.
-        key: Its private key, PEM (PKCS#8).
+        key: Its private key, PEM (PKCS#8, without a password).
     """
 
     certificate: Path
@@ -28,7 +29,7 @@ class Identity:
 
 
 class CertificateAuthority:
-    """Sign certificates that are good for a day.
+    """Sign certificates.
 
     Args:
         folder: Where the files go.
@@ -36,31 +37,46 @@ class CertificateAuthority:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._key = _new_key()
+        self._name = _name("test authority")
         self.certificate = folder / "ca.pem"
-        self._key = folder / "ca.key"
-        subject = ("-subj", "/CN=test authority", "-days", "1")
-        _openssl(
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self._key, "-out", self.certificate, *subject
-        )
+        own = _certificate(self._name, self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        self.certificate.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def sign(self, name: str, *host_names: str) -> Identity:
-        """Return a new certificate for `name`, valid for `host_names` (those and addresses, such as 127.0.0.1)."""
-        identity = Identity(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
-        subject = ("-subj", f"/CN={name}")
-        _openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", identity.key, "-out", request, *subject)
-        names = ",".join(f"{'IP' if each[0].isdigit() else 'DNS'}:{each}" for each in host_names)
-        extensions.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
-        signing = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", "1")
-        _openssl("x509", "-req", "-in", request, *signing, "-extfile", extensions, "-out", identity.certificate)
+        """Return a new certificate for `name`, valid for `host_names`: names, and addresses such as 127.0.0.1."""
+        identity, key = Identity(self._folder / f"{name}.pem", self._folder / f"{name}.key"), _new_key()
+        made = _certificate(_name(name), self._name, key, x509.BasicConstraints(ca=False, path_length=None))
+        if host_names:
+            made = made.add_extension(x509.SubjectAlternativeName([_host(each) for each in host_names]), critical=False)
+        identity.certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        identity.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return identity
 
 
-def _openssl(*arguments: str | Path) -> None:
-    program = shutil.which("openssl")
-    if program is None:
-        raise CertificateException("Certificates need the openssl program; on Debian: apt-get install -y openssl.")
-    command = [program, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
-    if done.returncode:
-        raise CertificateException(f"`{' '.join(command)}` failed:\n{done.stderr}")
+def _new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=_BITS)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, constraints: x509.BasicConstraints
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + _DAY)
+        .add_extension(constraints, critical=True)
+    )
+
+
+def _host(text: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(text)) if text[0].isdigit() else x509.DNSName(text)
