@@ -120,10 +120,12 @@ class Subscriber:
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Finish what was started of `partitions`, commit it and forget them."""
         self.assigned.clear()
-        await self._workers.drain(self._progress.chosen(partitions), self._drain_seconds)
-        await self._committer.commit()
-        self._progress.revoke(partitions)
-        logger.info("revoked %s", _names(partitions))
+        try:
+            await self._workers.drain(self._progress.chosen(partitions), self._drain_seconds)
+            await self._committer.commit()
+        finally:
+            self._progress.revoke(partitions)
+            logger.info("revoked %s", _names(partitions))
 
     async def _started(self) -> bool:
         attempt = 0
