@@ -1,22 +1,23 @@
 """Read records with aiokafka as one member of a consumer group, and let nothing stop it."""
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from aiokafka.errors import CommitFailedError, IllegalStateError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.errors import KafkaConnectionError, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.kafka.addresses import checked_addresses
-from cqrs.kafka.closing import abandon_consumer, ends_within
-from cqrs.kafka.failures import kafka_failures
+from cqrs.kafka.cut_logs import CutLogs
+from cqrs.kafka.failures import kafka_failures, reason_of
 from cqrs.kafka.fetching import TolerantConsumer
-from cqrs.kafka.membership import Membership, theirs
+from cqrs.kafka.line import Line
+from cqrs.kafka.membership import ours
+from cqrs.kafka.pace import Pace
+from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
@@ -28,11 +29,13 @@ _NEVER_MS = 2**31 - 1
 _careful_client = partial(
     TolerantConsumer,
     max_poll_interval_ms=_NEVER_MS,
-    auto_offset_reset="earliest",
+    auto_offset_reset="none",  # where nothing is committed, begin() says earliest; a position that is gone is an error
     enable_auto_commit=False,
     isolation_level="read_committed",
+    metadata_max_age_ms=10_000,  # and so the longest time that a new partition goes unnoticed
 )
-_MARGIN_SECONDS = 0.05
+_REPLACEMENTS = Backoff(0.25, 5.0)
+_FORGET_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
 _SHORTEST_SESSION_SECONDS = 1.0
 
@@ -54,11 +57,12 @@ class KafkaConsumer:
         max_partition_fetch_bytes: How much of one partition is asked for at once.
         session_timeout_seconds: How long the group waits for a member that is not heard of; a second or more.
         rebalance_timeout_seconds: How long the group waits for its members to finish their work and join again.
-        start_timeout_seconds: How long joining the group may take.
+        start_timeout_seconds: How long joining the group may take, beside the time that it gives its members.
         request_timeout_seconds: How long one request, and one commit, may take.
         stop_timeout_seconds: How long leaving the group may take.
         silence_seconds: How long fetches may go unanswered before `poll` calls the broker away.
         rejoin_seconds: How long they may go unanswered before the client is replaced, its addresses asked for anew.
+        security: What reaches a secured cluster; see `cqrs.kafka.security.security_options`.
 
     Raises:
         ConfigurationException: an address cannot be read, or the session is too short.
@@ -81,10 +85,11 @@ class KafkaConsumer:
         stop_timeout_seconds: float = 10.0,
         silence_seconds: float = 5.0,
         rejoin_seconds: float = 60.0,
+        security: Mapping[str, object] | None = None,
     ) -> None:
         self._topics = tuple(topics)
         self._group_id = group_id
-        self._start_timeout = start_timeout_seconds
+        self._start_timeout, self._rebalance_timeout = start_timeout_seconds, rebalance_timeout_seconds
         self._max_poll_records = max_poll_records
         self._request_timeout = request_timeout_seconds
         self._stop_timeout = stop_timeout_seconds
@@ -102,9 +107,15 @@ class KafkaConsumer:
             session_timeout_ms=_session_ms(session_timeout_seconds),
             heartbeat_interval_ms=_ms(session_timeout_seconds / 3),
             rebalance_timeout_ms=_ms(rebalance_timeout_seconds),
+            **(security or {}),
         )
         self._listener: RebalanceListener | None = None
-        self._line: _Line | None = None
+        self._line: Line | None = None
+        self._joining: asyncio.Task[None] | None = None
+        self._joining_since = 0.0
+        self._cut_logs = CutLogs()
+        self._pace = Pace(_REPLACEMENTS, _FORGET_SECONDS)
+        self._last_failure = ""
 
     async def start(self, listener: RebalanceListener) -> None:
         """Join the group and return once the broker answers; harmless when it has joined.
@@ -113,7 +124,7 @@ class KafkaConsumer:
             DependencyUnavailableException: the broker cannot be reached, or a topic does not exist yet.
         """
         self._listener = listener
-        if self._line is None:
+        if self._line is None and self._joining is None:
             await self._join(listener)
 
     async def poll(
@@ -135,13 +146,16 @@ class KafkaConsumer:
         Raises:
             DependencyUnavailableException: the broker is away; polling again, after a while, is right.
         """
-        line = await self._joined()
+        line = await self._joined(timeout_seconds)
+        if line is None:
+            return ()
         most = self._max_poll_records if max_records is None else max_records
         try:
-            messages = await _poll(line, timeout_seconds, partitions if most > 0 else (), most)
+            messages = await line.poll(timeout_seconds, partitions if most > 0 else (), most)
         except Exception as error:
-            await self._leave(line)
-            raise DependencyUnavailableException("kafka", f"reading {self._where}: {error!r}") from error
+            if isinstance(error, OffsetOutOfRangeError):
+                self._cut_logs.refuse({ours(place): offset for place, offset in error.args[0].items()})
+            raise await self._give_up(line, "reading", error) from error
         if not messages:
             await self._require_contact(line)
         return messages
@@ -155,15 +169,8 @@ class KafkaConsumer:
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
         """
-        assigned = self._line.membership.partitions if self._line else frozenset()
-        owned = {
-            theirs(partition): OffsetAndMetadata(at.offset, at.metadata)
-            for partition, at in positions.items()
-            if partition in assigned
-        }
-        lost = set(positions) - assigned
-        if self._line is not None and owned and not await self._commit(self._line.client, owned):
-            lost = set(positions)
+        with kafka_failures(f"committing {self._where}"):
+            lost = set(positions) if self._line is None else await self._line.commit(positions)
         if lost:
             places = ", ".join(sorted(f"{partition.topic}[{partition.partition}]" for partition in lost))
             _log.warning("Group %s took %s away from this member: not committed", self._group_id, places)
@@ -171,96 +178,89 @@ class KafkaConsumer:
     async def stop(self) -> None:
         """Leave the group without committing anything; harmless when called again."""
         line, self._line = self._line, None
+        joining, self._joining = self._joining, None
         self._listener = None
-        if line is not None:
-            await self._close(line.client, self._stop_timeout)
+        if joining is not None:
+            joining.cancel()
+            await asyncio.wait({joining})
+        if line is not None and not await line.close(self._stop_timeout):
+            self._say_that_nobody_heard()
 
     @property
     def _where(self) -> str:
         return f"{', '.join(self._topics)} as {self._group_id}"
 
-    async def _joined(self) -> "_Line":
-        if self._line is not None:
-            return self._line
-        if self._listener is None:
-            raise ConfigurationException(["The consumer is not running; call start(listener) before poll()."])
-        return await self._join(self._listener)
+    async def _joined(self, timeout_seconds: float) -> Line | None:
+        """Return the line; None while it is still being made, which may take longer than a poll."""
+        if self._line is None:
+            if self._listener is None:
+                raise ConfigurationException(["The consumer is not running; call start(listener) before poll()."])
+            joining = self._joining or await self._begin_joining(timeout_seconds, self._listener)
+            await asyncio.wait({joining}, timeout=timeout_seconds)
+            seconds = time.monotonic() - self._joining_since
+            if joining.done():
+                self._joining = None
+                await joining
+            elif seconds > self._silence:
+                raise DependencyUnavailableException("kafka", f"joining {self._where} has taken {seconds:.1f} s so far")
+        return self._line
 
-    async def _join(self, listener: RebalanceListener) -> "_Line":
+    async def _begin_joining(self, timeout_seconds: float, listener: RebalanceListener) -> asyncio.Task[None]:
+        pause = self._pace.remaining_seconds
+        await asyncio.sleep(min(pause, timeout_seconds))
+        if pause > timeout_seconds:
+            raise DependencyUnavailableException("kafka", self._last_failure)
+        self._joining_since = time.monotonic()
+        self._joining = asyncio.create_task(self._join(listener))
+        return self._joining
+
+    async def _join(self, listener: RebalanceListener) -> None:
         client = self._new_client()
-        line = _Line(client, Membership(listener, client.begin, self._request_timeout))
-        line.client.subscribe(topics=self._topics, listener=line.membership)
+        begin = partial(client.begin, is_gone=self._is_gone)
+        line = Line(client, listener, begin, self._request_timeout)
         try:
-            with kafka_failures(f"joining {self._where}"):
-                async with asyncio.timeout(self._start_timeout):
-                    await line.client.start()
-                    await line.membership.settled()
+            await line.join(self._topics, self._start_timeout, self._rebalance_timeout)
+        except Exception as error:
+            raise await self._give_up(line, "joining", error) from error
         except BaseException:
-            await self._give_back(line)
+            await self._end(line)
             raise
         self._line = line
-        return line
 
-    async def _leave(self, line: "_Line") -> None:
-        """Let go of a client that failed; the next poll makes another."""
+    async def _give_up(self, line: Line, deed: str, error: Exception) -> DependencyUnavailableException:
+        """Let go of a client that failed, and return what to raise; the next poll makes another."""
+        if not isinstance(error, KafkaError | OSError):
+            _log.error("A client of Kafka failed in a way that is not known, and is replaced", exc_info=error)
+        self._last_failure = f"{deed} {self._where}: {reason_of(error)}"
+        self._pace.failed()
         try:
-            await self._give_back(line)
+            await self._end(line)
         finally:
             if self._line is line:
                 self._line = None
+        return DependencyUnavailableException("kafka", self._last_failure)
 
-    async def _give_back(self, line: "_Line") -> None:
-        """Have the listener end its work, which may still be committed, then leave the group."""
-        try:
-            await line.membership.close()
-        except Exception:  # noqa: BLE001 - as aiokafka does: a listener must not keep the client from being replaced
-            _log.exception("The listener failed when it lost the partitions of %s", self._where)
-        finally:
-            await self._close(line.client, _LEAVE_SECONDS)
+    async def _end(self, line: Line) -> None:
+        if not await line.end(_LEAVE_SECONDS):
+            self._say_that_nobody_heard()
 
-    async def _close(self, client: TolerantConsumer, seconds: float) -> None:
-        try:
-            if not await ends_within(client.stop(), seconds):
-                _log.warning("Group %s was left without a word: its coordinator does not answer", self._group_id)
-        finally:
-            await abandon_consumer(client)
+    def _is_gone(self, place: KafkaPartition, offset: int) -> bool:
+        return self._cut_logs.is_gone(ours(place), offset)
 
-    async def _commit(self, client: TolerantConsumer, owned: Mapping[KafkaPartition, OffsetAndMetadata]) -> bool:
-        with kafka_failures(f"committing {self._where}"):
-            try:
-                async with asyncio.timeout(self._request_timeout):
-                    await client.commit(dict(owned))
-            except (CommitFailedError, IllegalStateError):
-                return False
-        return True
+    def _say_that_nobody_heard(self) -> None:
+        _log.warning("Group %s was left without a word: its coordinator does not answer", self._group_id)
 
-    async def _require_contact(self, line: "_Line") -> None:
+    async def _require_contact(self, line: Line) -> None:
         """Raise when nothing came because nobody answers: aiokafka itself only logs that."""
-        silence = line.client.silence_seconds if line.membership.is_settled else 0.0
-        quiet = line.client.quiet_seconds
+        silence, quiet = line.silence_seconds, line.quiet_seconds
+        reason = f"no fetch was answered for {max(silence, quiet):.1f} s{line.trouble and f' ({line.trouble})'}"
         if max(silence, quiet) > self._rejoin:
-            await self._leave(line)
-        elif silence <= self._silence:
-            if quiet > self._silence:
-                await self._ask(line)
-            return
-        raise DependencyUnavailableException(
-            "kafka", f"reading {self._where}: no fetch was answered for {max(silence, quiet):.1f} s"
-        )
-
-    async def _ask(self, line: "_Line") -> None:
-        """Have a broker answer when there is nothing to fetch: no room, no partitions, or a rebalance."""
-        with kafka_failures(f"reading {self._where}"):
-            async with asyncio.timeout(self._request_timeout):
-                await line.client.ask_broker()
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """Hold one client and what its group has given to it."""
-
-    client: TolerantConsumer
-    membership: Membership
+            raise await self._give_up(line, "reading", KafkaConnectionError(reason))
+        if silence > self._silence:
+            raise DependencyUnavailableException("kafka", f"reading {self._where}: {reason}")
+        if quiet > self._silence:
+            with kafka_failures(f"reading {self._where}"):
+                await line.ask()
 
 
 def _ms(seconds: float) -> int:
@@ -276,28 +276,3 @@ def _session_ms(seconds: float) -> int:
             ]
         )
     return _ms(seconds)
-
-
-async def _poll(
-    line: _Line, timeout_seconds: float, wanted: Collection[TopicPartition] | None, most: int
-) -> Sequence[Message]:
-    """Return records that the listener is ready for; nothing while the group is rebalancing."""
-    line.membership.check()
-    line.client.check()
-    with contextlib.suppress(TimeoutError):
-        # getmany() itself would wait for the end of a rebalance, however long.
-        async with asyncio.timeout(timeout_seconds + _MARGIN_SECONDS):
-            if not line.membership.holds(wanted):
-                await _fetch(line, timeout_seconds, wanted, most)
-            return await line.membership.take(wanted, most)
-    return ()
-
-
-async def _fetch(line: _Line, timeout_seconds: float, wanted: Collection[TopicPartition] | None, most: int) -> None:
-    assigned = line.client.assignment()
-    places = [place for place in map(theirs, wanted or ()) if place in assigned]
-    if wanted is None or places:
-        fetched = await line.client.getmany(*places, timeout_ms=int(timeout_seconds * 1000), max_records=most)
-        line.membership.hold(fetched)
-    else:  # to aiokafka no names mean all partitions
-        await line.membership.failed()

@@ -9,10 +9,11 @@ in which it was asked for.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from aiokafka.client import CoordinationType
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import (
@@ -25,7 +26,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.protocol.api import Response
 from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.group import JoinGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
@@ -36,11 +39,17 @@ _PASSING = (*_MOVED, GroupLoadInProgressError, UnknownTopicOrPartitionError)
 class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is untyped
     """Be aiokafka's coordinator that reads committed offsets when it is asked, and fences commits.
 
+    Args:
+        on_join: Is called before the group is asked to let this member in, which may take as long as a rebalance.
+
     Attributes:
         heard_at: When a broker last answered, in the seconds of `time.monotonic`.
     """
 
-    def __init__(self, *args: object, **options: object) -> None:
+    _metadata_snapshot: dict[str, int]
+
+    def __init__(self, *args: object, on_join: Callable[[], None] | None = None, **options: object) -> None:
+        self._on_join = on_join
         self.heard_at = time.monotonic()
         self._settled_generation: int | None = None
         super().__init__(*args, **options)
@@ -86,6 +95,8 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
             await asyncio.sleep(self._retry_backoff_ms / 1000)
 
     async def _send_req(self, request: object) -> "_Answer":
+        if isinstance(request, JoinGroupRequest) and self._on_join is not None:
+            self._on_join()
         answer: _Answer = await super()._send_req(request)
         self.heard_at = time.monotonic()
         return answer
@@ -95,6 +106,24 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
     ) -> None:
         self._settled_generation = generation
         await super()._on_join_complete(generation, member_id, protocol, member_assignment_bytes)
+
+    def _handle_metadata_update(self, cluster: ClusterMetadata) -> None:
+        # A broker that has just started may know no topic yet. For aiokafka its partitions are gone then: everybody
+        # would lose them, until somebody happens to ask again.
+        if not any(
+            count and not cluster.partitions_for_topic(topic) for topic, count in self._metadata_snapshot.items()
+        ):
+            super()._handle_metadata_update(cluster)
+
+    async def _perform_assignment(self, response: Response) -> object:
+        before = self._metadata_snapshot
+        assignment: object = await super()._perform_assignment(response)
+        known = {topic for topic, count in before.items() if count} | self._subscription.topics
+        lost = sorted(topic for topic in known if self._metadata_snapshot.get(topic) == 0)
+        if lost:
+            self._metadata_snapshot = before
+            raise KafkaError(f"the brokers know no partition of {', '.join(lost)}")
+        return assignment
 
     async def _do_commit_offsets(
         self, assignment: Assignment, offsets: Mapping[KafkaPartition, OffsetAndMetadata]

@@ -1,11 +1,23 @@
 """Tell a broker that is away from everything else."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
+
+_NEEDED = {
+    GroupAuthorizationFailedError: "READ on group",
+    TopicAuthorizationFailedError: "READ, to send WRITE, on topic",
+    ClusterAuthorizationFailedError: "this on the cluster",
+}
 
 FAILURES = (KafkaError, OSError)
 """What aiokafka and the sockets raise when something is the matter with a broker or the way to it."""
@@ -34,11 +46,29 @@ def unavailable(deed: str, error: Exception) -> DependencyUnavailableException:
         deed: What was being done, for the message.
         error: One of `FAILURES`; one that says nothing is a deadline that passed.
     """
-    failure = DependencyUnavailableException("kafka", f"{deed}: {str(error) or 'no answer in time'}")
+    failure = DependencyUnavailableException("kafka", f"{deed}: {reason_of(error)}")
     failure.__cause__ = error
     return failure
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what `error` means to an operator: what is not allowed, that no answer came, or its own words."""
+    for denied, needed in _NEEDED.items():
+        if isinstance(error, denied):
+            return f"not allowed ({denied.message}); have the brokers allow {needed} {_names(error.args)}".rstrip()
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or repr(error)
 
 
 def unpublishable(topic: str, reason: str) -> UnpublishableEventException:
     """Return the error of a message for `topic` that no broker would ever take, or not as it is."""
     return UnpublishableEventException(f"The message for {topic} cannot be published: {reason}.")
+
+
+def _names(subjects: Iterable[object]) -> str:
+    """Name what an authorization error is about: aiokafka gives it a name, or a set of names."""
+    found = chain.from_iterable(
+        each if isinstance(each, Collection) and not isinstance(each, str) else [each] for each in subjects
+    )
+    return ", ".join(sorted(map(str, found)))

@@ -7,6 +7,7 @@ one record that holds the batch's bytes. Only the places where aiokafka builds t
 its own; nothing is changed for other users of aiokafka in the process.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
@@ -15,14 +16,18 @@ from types import MethodType
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import ConnectionGroup
 from aiokafka.consumer.fetcher import UNKNOWN_OFFSET, Fetcher, OffsetResetStrategy, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 
 from cqrs.kafka import batches
 from cqrs.kafka.coordination import CarefulCoordinator
+from cqrs.kafka.failures import reason_of
 from cqrs.kafka.patience import PatientClient
 from cqrs.kafka.rebinding import rebound
 
@@ -38,28 +43,69 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Records: TypeAlias = Generator[Record, None, None]
 
 
+class _WatchedClient(PatientClient):
+    """Be a client that remembers what partitions are refused, and asks for them again only after a back-off.
+
+    aiokafka asks for a partition that was answered with an error again at once: thousands of times a second.
+    """
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self.trouble = ""
+
+    async def send(self, node_id: int, request: object, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> object:
+        answer = await super().send(node_id, request, group=group)
+        if isinstance(request, FetchRequest | OffsetRequest):
+            refused = [(topic, at[0], at[1]) for topic, places in answer.topics for at in places if at[1]]
+            self.trouble = "; ".join(
+                f"{topic}[{number}]: {reason_of(_error(topic, code))}" for topic, number, code in refused
+            )
+            if refused:
+                await asyncio.sleep(self._retry_backoff)
+        return answer
+
+
+def _error(topic: str, code: int) -> KafkaError:
+    kind = for_code(code)
+    return kind(topic) if kind is TopicAuthorizationFailedError else kind()
+
+
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """Be aiokafka's consumer, over a fetcher that no record can stop and a careful coordinator."""
 
+    _client: _WatchedClient
     _fetcher: "_TolerantFetcher | None"
     _coordinator: CarefulCoordinator
 
     def __init__(self, *topics: str, **options: object) -> None:
-        build: Callable[..., None] = rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=PatientClient)
+        build: Callable[..., None] = rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=_WatchedClient)
         build(self, *topics, **options)
 
-    async def start(self) -> None:
-        """Connect, join the group and wait for the first assignment."""
-        classes = {"Fetcher": _TolerantFetcher, "GroupCoordinator": CarefulCoordinator}
-        await rebound(AIOKafkaConsumer.start, **classes)(self)
+    async def start(self, on_join: Callable[[], None] | None = None) -> None:
+        """Connect, join the group and wait for the first assignment.
 
-    async def begin(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata | None]:
+        Args:
+            on_join: Is called when the group's coordinator is found, and the group may take its time.
+        """
+        coordinator = partial(CarefulCoordinator, on_join=on_join)
+        await rebound(AIOKafkaConsumer.start, Fetcher=_TolerantFetcher, GroupCoordinator=coordinator)(self)
+
+    async def begin(
+        self, partitions: Collection[TopicPartition], is_gone: Callable[[TopicPartition, int], bool]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata | None]:
         """Read what the group committed for newly assigned partitions, and have fetching begin there, or at the start.
+
+        Args:
+            partitions: Just assigned.
+            is_gone: Says that reading cannot go on at an offset; what was committed there counts for nothing.
 
         Raises:
             KafkaError: the broker refuses to say.
         """
-        committed = await self._coordinator.read_committed(partitions)
+        committed = {
+            partition: None if at is None or is_gone(partition, at.offset) else at
+            for partition, at in (await self._coordinator.read_committed(partitions)).items()
+        }
         assignment = self._subscription.subscription.assignment
         for partition, at in committed.items():
             state = assignment.state_value(partition)
@@ -99,6 +145,11 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         """Return how long no broker of the group has answered anything."""
         answered_at = 0.0 if self._fetcher is None else self._fetcher.answered_at
         return time.monotonic() - max(answered_at, self._coordinator.heard_at)
+
+    @property
+    def trouble(self) -> str:
+        """Return what a broker last answered instead of records, or nothing."""
+        return self._client.trouble
 
     @property
     def is_broken(self) -> bool:

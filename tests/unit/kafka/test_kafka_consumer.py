@@ -387,8 +387,8 @@ async def test_a_fetcher_that_died_gives_a_new_client(producers: MakeProducer, c
     consumer = consumers()
     await consumer.start(Listener())
     assert consumer._line is not None
-    assert consumer._line.client._fetcher is not None
-    consumer._line.client._fetcher.error_future.cancel()
+    assert consumer._line._client._fetcher is not None
+    consumer._line._client._fetcher.error_future.cancel()
     with pytest.raises(DependencyUnavailableException):
         await read(consumer, 1)
     await send(producers(), b"1")
