@@ -100,10 +100,10 @@ class GroupAdmin:
             while True:
                 try:
                     (answer,) = await client.describe_consumer_groups([group_id])
-                    ((code, _, _, _, _, members, *_),) = getattr(answer, "groups", ())
-                    if not code:
+                    for code, _, _, _, _, members, *_ in getattr(answer, "groups", ()):
+                        if code:
+                            raise for_code(code)(group_id)
                         return [f"{member[1]} ({member[2].lstrip('/')})" for member in members]
-                    raise for_code(code)(group_id)
                 except IncompatibleBrokerVersion:  # the embedded broker does not know the question
                     return []
                 except KafkaError as error:

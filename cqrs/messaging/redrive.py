@@ -165,7 +165,7 @@ class InOrder:
     def __init__(self, lanes: Iterable[Sequence[int]]) -> None:
         self._behind: dict[int, int | None] = {}
         for lane in lanes:
-            self._behind |= dict(zip(lane, (*lane[1:], None), strict=True))
+            self._behind |= dict(zip(lane, (*lane[1:], None), strict=False))
         self._heads = self._behind.keys() - self._behind.values()
         self._held: dict[int, Message] = {}
 
