@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cqrs.cli.addresses import find_cluster
 from cqrs.cli.program import S, ServiceProgram
-from cqrs.cli.redrive_views import plan_view, report_view
+from cqrs.cli.redrive_views import letters, plan_view, report_view
 from cqrs.cli.terminal import REFUSED, invocation
 from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException, CqrsException, message_of
@@ -209,7 +209,7 @@ class _Redriving:
             if each.plan.decisions:
                 self._console.print(plan_view(each.plan, discarding=self._order.discard))
             if each.foreign:
-                text = f"{each.foreign} letters there were put aside by other groups than {name}, and are not touched."
+                text = f"{letters(each.foreign)} put aside by other groups than {name}: not touched."
                 self._console.print(Text(text, style="dim"), soft_wrap=True)
         if not any(each.plan.decisions for each in previews.values()):
             self._console.print(self._nothing)
@@ -226,7 +226,7 @@ class _Redriving:
     def _confirm(self, count: int) -> None:
         if not sys.stdin.isatty():
             raise ConfigurationException(["Nobody can be asked here whether this is meant; say --yes."])
-        typer.confirm(f"{self._verb.capitalize()} these {count} letters?", abort=True)
+        typer.confirm(f"{self._verb.capitalize()} {letters(count)}?", abort=True)
 
     def _tell(self, reports: Sequence[Report]) -> int:
         if not any(each.redriven or each.kept or each.discarded or each.trouble for each in reports):

@@ -29,6 +29,11 @@ def plan_view(plan: Plan, *, discarding: bool = False) -> RenderableType:
     return Group(table, *([Text(f"... and {more} more", style="dim")] if more > 0 else []), *_drawn_in(plan))
 
 
+def letters(count: int) -> str:
+    """Return a number of letters as people write it."""
+    return "1 letter" if count == 1 else f"{count} letters"
+
+
 def report_view(reports: Sequence[Report]) -> RenderableType:
     """Show what became of the letters: how many went where, and which stay, why."""
     return Group(*(line for report in reports for line in _report(report)))
@@ -55,7 +60,7 @@ def _whereto(decision: Decision) -> Text:
 def _drawn_in(plan: Plan) -> Iterator[RenderableType]:
     count = sum(each.is_drawn_in for each in plan.decisions)
     if count:
-        yield Text(f"{count} were not chosen themselves: they belong to a halted key of which another one was chosen.")
+        yield Text(f"{letters(count)} not chosen: of a halted key all go together, when one of them is chosen.")
 
 
 def _report(report: Report) -> Iterator[RenderableType]:
@@ -64,12 +69,12 @@ def _report(report: Report) -> Iterator[RenderableType]:
     if report.discarded:
         yield _line("discarded", "yellow", f"{report.discarded}: settled without being sent")
     if report.released:
-        yield _line("released", "green", f"{report.released} halted keys: they go on behind their last letter")
+        yield _line("released", "green", f"{_keys(report.released)}: the last letter of each lets it go on")
     if report.late:
         text = f"{report.late} of these came while their key was released: they may have run after newer records"
         yield _line("late", "yellow", text)
     if report.unheard:
-        text = f"the service has not come to {report.unheard} releases yet: redrive once more when it has"
+        text = f"the service has not come to the release of {_keys(report.unheard)} yet: redrive once more when it has"
         yield _line("not seen", "yellow", text)
     if report.parked:
         yield _line("parked", "yellow", f"{report.parked}: sent back too often; mend the reason and raise --limit")
@@ -91,6 +96,10 @@ def _kept(kept: Sequence[Decision]) -> Iterator[RenderableType]:
         named = ", ".join(str(each.letter) for each in decisions[:_NAMED])
         more = f" and {len(decisions) - _NAMED} more" if len(decisions) > _NAMED else ""
         yield Padding(Text(f"{named}{more}", style="dim"), (0, 0, 0, 11), expand=False)
+
+
+def _keys(count: int) -> str:
+    return "1 halted key" if count == 1 else f"{count} halted keys"
 
 
 def _line(name: str, style: str, text: str) -> Text:
