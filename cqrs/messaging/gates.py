@@ -47,22 +47,26 @@ class Gate:
             self._tell(delivery, error)
             raise
         except BaseException:
-            if self._breaker is not None:
-                self._breaker.abandoned()
+            self._abandon()
             raise
         if self._breaker is not None:
             self._breaker.succeeded()
 
     def _enter(self) -> None:
-        if self._rate is not None and (seconds := self._rate.admit()) > 0:
-            raise TryAgainException(seconds, GateClosedException(f"{self.name} has reached its rate"))
         if self._breaker is not None and (seconds := self._breaker.admit()) > 0:
             reason = GateClosedException(f"{self.name} is held back: command after command failed")
             reason.__cause__ = self._last_failure
             raise TryAgainException(seconds, reason, waits_for=f"the handler of {self.name}", is_outage=False)
+        if self._rate is not None and (seconds := self._rate.admit()) > 0:
+            self._abandon()
+            raise TryAgainException(seconds, GateClosedException(f"{self.name} has reached its rate"))
+
+    def _abandon(self) -> None:
+        if self._breaker is not None:
+            self._breaker.abandoned()
 
     def _tell(self, delivery: Delivery, error: Exception) -> None:
-        """Take note of a failure: what lies with the command itself says nothing against its handler."""
+        """Take note of a failure; what lies with the command itself says nothing of its handler, for or against."""
         if self._breaker is None:
             return
         kind = self._failures.kind_of(error)
@@ -71,4 +75,4 @@ class Gate:
             message = delivery.message
             self._breaker.failed((message.topic, message.partition, message.key))
         else:
-            self._breaker.succeeded()
+            self._breaker.abandoned()

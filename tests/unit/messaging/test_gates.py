@@ -1,4 +1,4 @@
-"""A gate holds commands back while their handler fails, or comes too often; it learns nothing from refusals."""
+"""A gate holds commands back while their handler fails, or comes too often; and learns nothing from refusals."""
 
 import asyncio
 
@@ -67,12 +67,28 @@ def test_one_bad_key_holds_nobody_back() -> None:
 @pytest.mark.parametrize(
     "refusal", [ValueError("no"), CommandProcessingException("no", cause=KeyError("k")), Retry(after=1)], ids=repr
 )
-def test_a_refusal_says_that_the_handler_works(refusal: Exception) -> None:
+def test_a_refusal_says_nothing_of_the_handler(refusal: Exception) -> None:
     world = World()
     world.fail("a", AWAY)
     world.fail("b", refusal)
-    world.fail("c", AWAY)
     assert world.breaker.state == "closed"
+    world.fail("c", AWAY)
+    assert world.breaker.state == "open", "the refusal is no success between the failures"
+    world.now = 1.0
+    world.fail("d", refusal)
+    world.run("e")
+    assert world.breaker.state == "closed", "the probe that was refused left its place to another"
+
+
+def test_a_command_that_is_held_back_takes_nothing_of_the_rate() -> None:
+    world = World(rate=1.0)
+    world.fail("a", AWAY)
+    world.now = 1.0
+    world.fail("b", AWAY)
+    world.now = 1.5
+    assert world.held("c").waits_for is not None
+    world.now = 2.0
+    world.run("c")
 
 
 def test_one_probe_at_a_time_then_all_go_on() -> None:
