@@ -87,14 +87,10 @@ class KafkaConsumer:
         rejoin_seconds: float = 60.0,
         security: Mapping[str, object] | None = None,
     ) -> None:
-        self._topics = tuple(topics)
-        self._group_id = group_id
+        self._topics, self._group_id, self._max_poll_records = tuple(topics), group_id, max_poll_records
         self._start_timeout, self._rebalance_timeout = start_timeout_seconds, rebalance_timeout_seconds
-        self._max_poll_records = max_poll_records
-        self._request_timeout = request_timeout_seconds
-        self._stop_timeout = stop_timeout_seconds
-        self._silence = silence_seconds
-        self._rejoin = rejoin_seconds
+        self._request_timeout, self._stop_timeout = request_timeout_seconds, stop_timeout_seconds
+        self._silence, self._rejoin = silence_seconds, rejoin_seconds
         self._new_client = partial(
             _careful_client,
             bootstrap_servers=checked_addresses(bootstrap_servers),
@@ -104,18 +100,14 @@ class KafkaConsumer:
             fetch_max_wait_ms=_ms(fetch_max_wait_seconds),
             max_partition_fetch_bytes=max_partition_fetch_bytes,
             request_timeout_ms=_ms(request_timeout_seconds),
-            session_timeout_ms=_session_ms(session_timeout_seconds),
-            heartbeat_interval_ms=_ms(session_timeout_seconds / 3),
-            rebalance_timeout_ms=_ms(rebalance_timeout_seconds),
+            **_membership(session_timeout_seconds, rebalance_timeout_seconds),
             **(security or {}),
         )
         self._listener: RebalanceListener | None = None
         self._line: Line | None = None
         self._joining: asyncio.Task[None] | None = None
-        self._joining_since = 0.0
-        self._cut_logs = CutLogs()
-        self._pace = Pace(_REPLACEMENTS, _FORGET_SECONDS)
-        self._last_failure = ""
+        self._joining_since, self._last_failure = 0.0, ""
+        self._cut_logs, self._pace = CutLogs(), Pace(_REPLACEMENTS, _FORGET_SECONDS)
 
     async def start(self, listener: RebalanceListener) -> None:
         """Join the group and return once the broker answers; harmless when it has joined.
@@ -154,7 +146,7 @@ class KafkaConsumer:
             messages = await line.poll(timeout_seconds, partitions if most > 0 else (), most)
         except Exception as error:
             if isinstance(error, OffsetOutOfRangeError):
-                self._cut_logs.refuse({ours(place): offset for place, offset in error.args[0].items()})
+                self._cut_logs.refuse(line.refused_positions(error))
             raise await self._give_up(line, "reading", error) from error
         if not messages:
             await self._require_contact(line)
@@ -265,6 +257,15 @@ class KafkaConsumer:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _membership(session_seconds: float, rebalance_seconds: float) -> dict[str, int]:
+    """Return how long the group waits for a member, and how often it hears of it."""
+    return {
+        "session_timeout_ms": _session_ms(session_seconds),
+        "heartbeat_interval_ms": _ms(session_seconds / 3),
+        "rebalance_timeout_ms": _ms(rebalance_seconds),
+    }
 
 
 def _session_ms(seconds: float) -> int:

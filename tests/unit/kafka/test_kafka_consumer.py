@@ -1,70 +1,27 @@
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
 
 import pytest
 from confluent_kafka import Producer as OutsideProducer
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.kafka.consumer import KafkaConsumer
-from cqrs.kafka.producer import KafkaProducer
 from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
-
-TOPIC = "orders.commands"
-PLACES = [TopicPartition(TOPIC, number) for number in range(3)]
-ALL = frozenset(PLACES)
-MakeProducer = Callable[..., KafkaProducer]
-MakeConsumer = Callable[..., KafkaConsumer]
-
-SASL_FAILED, GROUP_DENIED, NOT_COORDINATOR, ILLEGAL_GENERATION, REBALANCING, METADATA_TOO_LARGE = 58, 30, 16, 22, 27, 12
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.told: list[tuple[str, frozenset[TopicPartition]]] = []
-        self.committed: dict[TopicPartition, Position | None] = {}
-        self.revoked = asyncio.Event()
-
-    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
-        self.told.append(("assigned", frozenset(committed)))
-        self.committed = dict(committed)
-
-    async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        self.told.append(("revoked", partitions))
-        self.revoked.set()
-
-
-async def read(
-    consumer: Consumer, count: int, partitions: list[TopicPartition] | None = None, *, patiently: bool = False
-) -> list[Message]:
-    found: list[Message] = []
-    async with asyncio.timeout(20):
-        while len(found) < count:
-            try:
-                found += await consumer.poll(0.2, partitions)
-            except DependencyUnavailableException:
-                if not patiently:
-                    raise
-    return found
-
-
-async def poll_for(consumer: Consumer, seconds: float, partitions: list[TopicPartition]) -> None:
-    """Poll for a while from partitions that have nothing."""
-    end = asyncio.get_running_loop().time() + seconds
-    while asyncio.get_running_loop().time() < end:
-        assert not await consumer.poll(0.1, partitions)
-
-
-async def send_to(producer: KafkaProducer, partition: int, *values: bytes) -> None:
-    for value in values:
-        await producer.send(OutgoingMessage(TOPIC, b"k", value, partition=partition))
-
-
-async def send(producer: KafkaProducer, *values: bytes, key: bytes = b"k") -> None:
-    for value in values:
-        await producer.send(OutgoingMessage(TOPIC, key, value))
+from tests.unit.kafka.consuming import (
+    ALL,
+    GROUP_DENIED,
+    PLACES,
+    SASL_FAILED,
+    TOPIC,
+    Listener,
+    MakeConsumer,
+    MakeProducer,
+    poll_for,
+    read,
+    send,
+    send_to,
+)
 
 
 @pytest.mark.asyncio
@@ -260,72 +217,6 @@ async def test_a_consumer_that_wants_nothing_notices_that_the_broker_is_away(
     await send_to(producer, 0, b"2")
     found = [m.value for m in await read(consumer, 4 if backlog else 1, patiently=True)]
     assert sorted(found, key=str) == ([b"1", b"1", b"1", b"2"] if backlog else [b"2"])
-
-
-@pytest.mark.asyncio
-async def test_stop_commits_nothing(producers: MakeProducer, consumers: MakeConsumer) -> None:
-    await send(producers(), b"1")
-    for _ in range(2):
-        consumer = consumers()
-        await consumer.start(Listener())
-        assert [m.value for m in await read(consumer, 1)] == [b"1"]
-        await consumer.stop()
-
-
-@pytest.mark.asyncio
-async def test_partitions_of_others_are_left_out_of_a_commit(
-    producers: MakeProducer, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture
-) -> None:
-    await send(producers(), b"1", b"2")
-    consumer = consumers()
-    await consumer.start(Listener())
-    mine = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
-    with caplog.at_level(logging.WARNING, logger="cqrs"):
-        await consumer.commit({mine: Position(1), TopicPartition("foreign", 4): Position(9)})
-        await consumer.commit({})
-    assert "took foreign[4] away" in caplog.text
-    await consumer.stop()
-    await consumer.start(Listener())
-    assert [m.value for m in await read(consumer, 1)] == [b"2"]
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("code", [ILLEGAL_GENERATION, REBALANCING])
-async def test_a_commit_of_a_member_that_was_left_behind_is_dropped(
-    broker: EmbeddedBroker, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture, code: int
-) -> None:
-    consumer = consumers()
-    await consumer.start(Listener())
-    broker.fail_requests(ApiKey.OFFSET_COMMIT, code)
-    with caplog.at_level(logging.WARNING, logger="cqrs"):
-        await consumer.commit(dict.fromkeys(ALL, Position(1)))
-    assert f"took {TOPIC}[0], {TOPIC}[1], {TOPIC}[2] away" in caplog.text
-
-
-@pytest.mark.asyncio
-async def test_a_commit_that_the_broker_refuses_is_an_error(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
-    consumer = consumers()
-    await consumer.start(Listener())
-    broker.fail_requests(ApiKey.OFFSET_COMMIT, METADATA_TOO_LARGE)
-    with pytest.raises(DependencyUnavailableException, match="committing"):
-        await consumer.commit(dict.fromkeys(ALL, Position(1)))
-
-
-@pytest.mark.asyncio
-async def test_a_commit_survives_a_moment_s_trouble(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
-    consumer = consumers()
-    await consumer.start(Listener())
-    broker.fail_requests(ApiKey.OFFSET_COMMIT, NOT_COORDINATOR)
-    await consumer.commit(dict.fromkeys(ALL, Position(0)))
-
-
-@pytest.mark.asyncio
-async def test_a_commit_while_the_broker_is_away_ends_in_time(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
-    consumer = consumers(request_timeout_seconds=0.2)
-    await consumer.start(Listener())
-    broker.broker_down()
-    with pytest.raises(DependencyUnavailableException, match=r"committing orders\.commands as orders"):
-        await consumer.commit(dict.fromkeys(ALL, Position(1)))
 
 
 @pytest.mark.asyncio
