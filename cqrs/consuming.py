@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from cqrs.command.registry import HandlerRegistry
 from cqrs.config.settings import ServiceSettings
 from cqrs.delivery import delivery_options
 from cqrs.kafka.clients import new_consumer
+from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.breaker import Breaker
 from cqrs.messaging.dead_letters import DeadLetters
@@ -156,38 +157,42 @@ def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: C
         gates=gates,
         source_of=parts.topics.source_of,
     )
-    return [
-        _subscriber(settings, bootstrap_servers, parts, group_id, topics, dispatcher, failures)
-        for group_id, topics in settings.groups.items()
-    ]
+    subscribers: list[Subscriber] = []
+    for group_id, topics in settings.groups.items():
+        read = [name for topic in topics for name in (topic, *parts.topics.retry_topics(topic))]
+        consumer = new_consumer(settings, bootstrap_servers, read, group_id)
+        subscribers.append(_subscriber(settings, parts, consumer, group_id, dispatcher, failures))
+    return subscribers
 
 
 def _subscriber(
     settings: ServiceSettings,
-    bootstrap_servers: str,
     parts: ConsumingParts,
+    consumer: KafkaConsumer,
     group_id: str,
-    topics: Iterable[str],
     dispatcher: Dispatcher,
     failures: Failures,
 ) -> Subscriber:
     halted = HaltedKeys()
-    wanted = [name for topic in topics for name in (topic, *parts.topics.retry_topics(topic))]
     return Subscriber(
-        new_consumer(settings, bootstrap_servers, wanted, group_id),
+        consumer,
         _stack(settings, parts, group_id, halted, dispatcher, failures),
         backoff=_backoff(settings),
         progress=Progress(halted),
-        limits=Limits(
-            settings.max_in_flight,
-            settings.buffer,
-            settings.buffer_bytes,
-            settings.max_lead,
-            settings.kafka_max_poll_records,
-        ),
+        limits=_limits(settings),
         commit_seconds=settings.commit_interval_ms / 1000,
         commit_records=settings.commit_records,
         drain_seconds=settings.rebalance_drain_seconds,
+    )
+
+
+def _limits(settings: ServiceSettings) -> Limits:
+    return Limits(
+        settings.max_in_flight,
+        settings.buffer,
+        settings.buffer_bytes,
+        settings.max_lead,
+        settings.kafka_max_poll_records,
     )
 
 
