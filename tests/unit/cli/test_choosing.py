@@ -19,9 +19,9 @@ def test_every_option_is_read() -> None:
     )
 
     assert found.places == {(TopicPartition("cmd-dlt", 1), 3)}
-    assert (found.topics, found.partitions, found.offsets) == ({"cmd"}, {1}, {3})
+    assert (found.topics, found.partitions, found.offsets) == (frozenset({"cmd"}), frozenset({1}), frozenset({3}))
     assert found.keys == {b"k", b"0xff", b"\xff", b"0xk"}
-    assert (found.ids, found.types, found.errors) == ({"i"}, {"t.Do"}, {"Busy"})
+    assert (found.ids, found.types, found.errors) == (frozenset({"i"}), frozenset({"t.Do"}), frozenset({"Busy"}))
     assert (found.before_ms, found.after_ms) == (60_000, None)
 
 
