@@ -16,7 +16,7 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 _log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 2.0
-_COORDINATOR_TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+_COORDINATOR_TASKS = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_leaving_task")
 
 
 async def abandon_producer(producer: AIOKafkaProducer) -> None:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-from aiokafka.errors import KafkaConnectionError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.cut_logs import CutLogs
-from cqrs.kafka.failures import kafka_failures, reason_of
+from cqrs.kafka.failures import FAILURES, kafka_failures, reason_of, unavailable
 from cqrs.kafka.fetching import TolerantConsumer
 from cqrs.kafka.line import Line
 from cqrs.kafka.membership import ours
@@ -161,8 +161,10 @@ class KafkaConsumer:
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
         """
-        with kafka_failures(f"committing {self._where}"):
+        try:
             lost = set(positions) if self._line is None else await self._line.commit(positions)
+        except Exception as error:
+            raise self._unavailable("committing", error) from error
         if lost:
             places = ", ".join(sorted(f"{partition.topic}[{partition.partition}]" for partition in lost))
             _log.warning("Group %s took %s away from this member: not committed", self._group_id, places)
@@ -221,8 +223,7 @@ class KafkaConsumer:
 
     async def _give_up(self, line: Line, deed: str, error: Exception) -> DependencyUnavailableException:
         """Let go of a client that failed, and return what to raise; the next poll makes another."""
-        if not isinstance(error, KafkaError | OSError):
-            _log.error("A client of Kafka failed in a way that is not known, and is replaced", exc_info=error)
+        failure = self._unavailable(deed, error)
         self._last_failure = f"{deed} {self._where}: {reason_of(error)}"
         self._pace.failed()
         try:
@@ -230,7 +231,12 @@ class KafkaConsumer:
         finally:
             if self._line is line:
                 self._line = None
-        return DependencyUnavailableException("kafka", self._last_failure)
+        return failure
+
+    def _unavailable(self, deed: str, error: Exception) -> DependencyUnavailableException:
+        if not isinstance(error, FAILURES):
+            _log.error("A client of Kafka failed at %s in a way that is not known", deed, exc_info=error)
+        return unavailable(f"{deed} {self._where}", error)
 
     async def _end(self, line: Line) -> None:
         if not await line.end(_LEAVE_SECONDS):

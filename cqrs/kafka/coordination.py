@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from aiokafka.client import CoordinationType
@@ -28,7 +29,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.api import Response
 from aiokafka.protocol.commit import OffsetFetchRequest
-from aiokafka.protocol.group import JoinGroupRequest
+from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
@@ -52,6 +53,7 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
         self._on_join = on_join
         self.heard_at = time.monotonic()
         self._settled_generation: int | None = None
+        self._leaving_task: asyncio.Task[None] | None = None
         super().__init__(*args, **options)
 
     def start_commit_offsets_refresh_task(self, assignment: Assignment) -> None:
@@ -106,6 +108,17 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
     ) -> None:
         self._settled_generation = generation
         await super()._on_join_complete(generation, member_id, protocol, member_assignment_bytes)
+
+    def reset_generation(self) -> None:
+        """Begin anew as another member, and tell the group not to wait for the one that it still may know."""
+        known = self.member_id if self.generation > 0 else ""
+        super().reset_generation()
+        if known and self.coordinator_id is not None:
+            self._leaving_task = asyncio.create_task(self._leave_as(known))
+
+    async def _leave_as(self, member_id: str) -> None:
+        with suppress(KafkaError):
+            await self._send_req(LeaveGroupRequest(self.group_id, member_id))
 
     def _handle_metadata_update(self, cluster: ClusterMetadata) -> None:
         # A broker that has just started may know no topic yet. For aiokafka its partitions are gone then: everybody

@@ -8,6 +8,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
+    OffsetMetadataTooLargeError,
     TopicAuthorizationFailedError,
 )
 
@@ -56,6 +57,8 @@ def reason_of(error: BaseException) -> str:
     for denied, needed in _NEEDED.items():
         if isinstance(error, denied):
             return f"not allowed ({denied.message}); have the brokers allow {needed} {_names(error.args)}".rstrip()
+    if isinstance(error, OffsetMetadataTooLargeError):
+        return "the brokers refuse so much commit metadata; raise their offset.metadata.max.bytes (4096 if not set)"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or repr(error)

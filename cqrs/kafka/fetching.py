@@ -17,9 +17,9 @@ from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import ConnectionGroup
-from aiokafka.consumer.fetcher import UNKNOWN_OFFSET, Fetcher, OffsetResetStrategy, PartitionRecords
+from aiokafka.consumer.fetcher import UNKNOWN_OFFSET, Fetcher, FetchError, OffsetResetStrategy, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
@@ -132,6 +132,15 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
                 reason = "it was cancelled" if task.cancelled() else repr(task.exception())
                 raise KafkaError(f"a task of the client has ended: {reason}")
         self._coordinator.check_errors()
+
+    @property
+    def refused_positions(self) -> Mapping[TopicPartition, int]:
+        """Return the positions that a broker has refused and that `getmany` has not raised yet."""
+        found: dict[TopicPartition, int] = {}
+        for fetched in self._fetcher._records.values() if self._fetcher else ():  # noqa: SLF001
+            if isinstance(fetched, FetchError) and isinstance(fetched._error, OffsetOutOfRangeError):  # noqa: SLF001
+                found |= fetched._error.args[0]  # noqa: SLF001
+        return found
 
     @property
     def silence_seconds(self) -> float:

@@ -5,12 +5,12 @@ import contextlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.fetching import TolerantConsumer
-from cqrs.kafka.membership import Begin, Membership, theirs
+from cqrs.kafka.membership import Begin, Membership, ours, theirs
 from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
@@ -117,6 +117,11 @@ class Line:
     def trouble(self) -> str:
         """Return what a broker last answered instead of records, or nothing."""
         return self._client.trouble
+
+    def refused_positions(self, error: OffsetOutOfRangeError) -> Mapping[TopicPartition, int]:
+        """Return the positions that a broker has refused: those of `error`, which `poll` raised, and others."""
+        refused = {**self._client.refused_positions, **error.args[0]}
+        return {ours(place): offset for place, offset in refused.items()}
 
     async def end(self, leave_seconds: float) -> bool:
         """Have the listener end its work, which may still be committed, then leave the group; see `close`."""

@@ -4,9 +4,11 @@ import asyncio
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 
-from cqrs.exceptions import UnpublishableEventException
+from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
+
+_METADATA_BYTES = 4_096  # as Kafka's offset.metadata.max.bytes is when it is not set
 
 
 class MemoryBroker:
@@ -148,9 +150,15 @@ class MemoryConsumer:
         return messages
 
     async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
-        """Keep the positions of partitions that are assigned; see `Consumer.commit`."""
+        """Keep the positions of partitions that are assigned; see `Consumer.commit`.
+
+        Raises:
+            DependencyUnavailableException: metadata has more bytes than brokers take.
+        """
         if self.commit_failures:
             raise self.commit_failures.pop(0)
+        if any(len(at.metadata.encode()) > _METADATA_BYTES for at in positions.values()):
+            raise DependencyUnavailableException("memory", "the broker refuses so much commit metadata")
         self._broker.committed.update({each: at for each, at in positions.items() if each in self._positions})
 
     async def stop(self) -> None:

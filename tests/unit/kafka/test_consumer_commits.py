@@ -67,8 +67,20 @@ async def test_a_commit_that_the_broker_refuses_is_an_error(broker: EmbeddedBrok
     consumer = consumers()
     await consumer.start(Listener())
     broker.fail_requests(ApiKey.OFFSET_COMMIT, METADATA_TOO_LARGE)
-    with pytest.raises(DependencyUnavailableException, match="committing"):
+    with pytest.raises(DependencyUnavailableException, match=r"committing .* offset\.metadata\.max\.bytes"):
         await consumer.commit(dict.fromkeys(ALL, Position(1)))
+
+
+@pytest.mark.asyncio
+async def test_a_commit_that_fails_in_a_way_that_is_not_known_may_be_repeated(
+    consumers: MakeConsumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumer, place = consumers(), TopicPartition(TOPIC, 0)
+    await consumer.start(Listener())
+    with pytest.raises(DependencyUnavailableException, match="surrogates not allowed"):
+        await consumer.commit({place: Position(1, "\ud800")})
+    assert "in a way that is not known" in caplog.text
+    await consumer.commit({place: Position(1, "\U0001f980")})
 
 
 @pytest.mark.asyncio

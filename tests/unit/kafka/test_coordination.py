@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import GroupAuthorizationFailedError, IllegalGenerationError, KafkaError, UnknownError
 from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
@@ -32,7 +33,7 @@ class Scripted(CarefulCoordinator):
 
     def __init__(self, *answers: SimpleNamespace) -> None:
         self.answers = list(answers)
-        self.sent: list[object] = []
+        self.sent: list[Any] = []
         super().__init__(AIOKafkaClient(), SubscriptionState(), group_id="readers", retry_backoff_ms=1)
         self.coordinator_id = 1
 
@@ -132,3 +133,16 @@ async def test_a_topic_that_a_broker_does_not_know_for_a_moment_keeps_its_partit
         coordinator._rejoin_needed_fut = asyncio.get_running_loop().create_future()
         coordinator._handle_metadata_update(cluster)
         assert coordinator._rejoin_needed_fut.done() is rejoins
+
+
+@pytest.mark.asyncio
+async def test_a_member_that_begins_anew_does_not_let_the_group_wait_for_who_it_was(script: list[Scripted]) -> None:
+    script.append(Scripted(SimpleNamespace(error_code=0)))
+    coordinator = script[0]
+    coordinator.reset_generation()
+    coordinator.member_id, coordinator.generation = "before", 5
+    coordinator.reset_generation()
+    assert (coordinator.member_id, coordinator.generation) == ("", -1)
+    assert coordinator._leaving_task is not None
+    await coordinator._leaving_task
+    assert [(type(each), each._member_id) for each in coordinator.sent] == [(LeaveGroupRequest, "before")]

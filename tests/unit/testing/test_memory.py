@@ -139,3 +139,13 @@ async def test_it_fails_as_told_and_only_then() -> None:
                 await deed
     assert consumer.polls == 2
     assert broker.committed == {P0: Position(1)}
+
+
+@pytest.mark.asyncio
+async def test_metadata_that_no_broker_takes_is_refused() -> None:
+    broker = MemoryBroker({"c": 1})
+    consumer, _ = await started(broker)
+    await consumer.commit({P0: Position(1, "x" * 4_096)})
+    with pytest.raises(DependencyUnavailableException, match="commit metadata"):
+        await consumer.commit({P0: Position(2, "é" * 2_049)})
+    assert broker.committed[P0].offset == 1
