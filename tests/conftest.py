@@ -1,18 +1,26 @@
 """What holds for every test: no deadlines of Hypothesis's own, and no missing server behind a green run."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 
 import pytest
 from hypothesis import settings
 
 from cqrs.tracing.correlation import CorrelationContext
 
-SERVERS = ("kafka", "postgres", "redis")
+SERVERS = {
+    "kafka": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
+    "postgres": "PostgreSQL's server (Debian: apt-get install -y postgresql)",
+    "redis": "redis-server (Debian: apt-get install -y redis-server)",
+}
+"""What runs the tests that are marked with these names."""
+
 MEASURED = "measured"
 """What a test notes by `record_property(MEASURED, "3 of 4 ...")` stands at the end of the run."""
 
 _NOT_RUN = "not run for want of"
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 # A loaded machine is slow now and then; a slow example is no bug. CI repeats itself, developers explore.
 settings.register_profile("project", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -24,6 +32,14 @@ def no_correlation_is_left() -> Iterator[None]:
     """Let no test inherit the ids that another one set outside of any task."""
     yield
     CorrelationContext.clear()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the tests on servers that `-m` leaves out, as `make test` does."""
+    for item in items:
+        if item.config.option.markexpr and not item.config.option.keyword:
+            counts = item.config.stash.setdefault(_LEFT_OUT, Counter())
+            counts.update(server for server in SERVERS if item.get_closest_marker(server))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,6 +72,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
         if reasons:
             terminalreporter.section(f"{len(reasons)} tests on a real {server} were NOT RUN", yellow=True)
             terminalreporter.line("\n".join(sorted(set(reasons))))
+    _tell_what_was_left_out(terminalreporter)
+
+
+def _tell_what_was_left_out(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = terminalreporter.config.stash.get(_LEFT_OUT, Counter())
+    if left_out:
+        terminalreporter.section(f"{left_out.total()} tests on real servers were NOT RUN", yellow=True)
+        lines = [f"{count} on {server}, which need {SERVERS[server]}" for server, count in left_out.items()]
+        terminalreporter.line("\n".join([*lines, "To run them: make test-servers"]))
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -17,6 +17,8 @@ class KafkaCluster:
             produce(cluster.bootstrap_servers)
             cluster.brokers[0].kill()
             cluster.brokers[0].start()
+            cluster.kill()               # all are away
+            cluster.start()
 
     Args:
         jars: A folder with the jars of Kafka and of a logging backend.
@@ -43,6 +45,16 @@ class KafkaCluster:
         with ThreadPoolExecutor(len(self.brokers)) as pool:
             for started in [pool.submit(each.start) for each in self.brokers]:
                 started.result()
+
+    def stop(self) -> None:
+        """Stop every broker in order, its data kept; harmless when none runs."""
+        with ThreadPoolExecutor(len(self.brokers)) as pool:
+            list(pool.map(KafkaServer.stop, self.brokers))
+
+    def kill(self) -> None:
+        """Kill every broker as a power cut does, its data kept; harmless when none runs."""
+        for each in self.brokers:
+            each.kill()
 
     def close(self) -> None:
         """Kill every broker and delete its data."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,8 +13,9 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -23,7 +25,12 @@ from cqrs.exceptions import CqrsException
 _FORMAT_SECONDS = 60
 _MAVEN_SECONDS = 600
 _STARTED = "Kafka Server started"
-_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_PORTS = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections: one of these could take the port of a broker that is away, or,
+trying to reach it, connect to itself."""
+
+_candidates = cycle(random.sample(_PORTS, len(_PORTS)))
 
 _LOGGING = """\
 appender.console.type=Console
@@ -57,6 +64,9 @@ share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr={acks}
 default.replication.factor={copies}
 min.insync.replicas={acks}
+log.cleaner.dedupe.buffer.size=4194304
+offsets.load.buffer.size=1048576
+transaction.state.log.load.buffer.size=1048576
 """
 
 
@@ -162,7 +172,7 @@ class KafkaServer:
         Raises:
             KafkaServerException: it did not start in time; the message ends with its log.
         """
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             return
         if not self._properties.exists():
             self._format()
@@ -309,14 +319,20 @@ def _move(jars: Path, place: Path) -> None:
 
 
 def _run(command: list[str], seconds: float) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise KafkaServerException(f"`{' '.join(command)}` took longer than {seconds:g} s") from None
     if done.returncode:
         raise KafkaServerException(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
 
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        ports: list[int] = []
+        while len(ports) < count:
+            each, port = stack.enter_context(socket.socket()), next(_candidates)
+            with suppress(OSError):  # Else somebody has it.
+                each.bind(("127.0.0.1", port))
+                ports.append(port)
+        return ports

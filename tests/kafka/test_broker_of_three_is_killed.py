@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -16,9 +15,7 @@ from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
 from cqrs.messaging.message import OutgoingMessage
 from cqrs.messaging.subscriber import Subscriber
 from cqrs.testing.kafka_cluster import KafkaCluster
-from cqrs.testing.kafka_server import KafkaServerException, missing_tools, resolve_jars
 from tests.conftest import MEASURED
-from tests.kafka.conftest import HOW_TO_RUN
 
 SECONDS = 120.0
 RECORDS = 6_000
@@ -26,21 +23,13 @@ KEYS = 50
 TOPICS = ("in", "out")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[KafkaCluster]:
-    missing = missing_tools()
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} not found. {HOW_TO_RUN}")
-    try:
-        jars = resolve_jars(Path(__file__).with_name("pom.xml"))
-    except KafkaServerException as error:
-        pytest.skip(f"Maven could not get the jars of Kafka: {str(error)[-300:]}. {HOW_TO_RUN}")
-    with KafkaCluster(jars) as started:
-        admin = AdminClient({"bootstrap.servers": started.bootstrap_servers})
-        new = [NewTopic(each, num_partitions=6, replication_factor=3) for each in TOPICS]
-        for created in admin.create_topics(new).values():
-            created.result(SECONDS)
-        yield started
+@pytest.fixture
+def cluster(kafka_cluster: KafkaCluster) -> KafkaCluster:
+    admin = AdminClient({"bootstrap.servers": kafka_cluster.bootstrap_servers})
+    new = [NewTopic(each, num_partitions=6, replication_factor=3) for each in TOPICS]
+    for created in admin.create_topics(new).values():
+        created.result(SECONDS)
+    return kafka_cluster
 
 
 class Copying:

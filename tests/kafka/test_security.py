@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,35 +17,26 @@ from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import DependencyUnavailableException
 from cqrs.kafka.clients import new_consumer, new_producer
 from cqrs.messaging.message import OutgoingMessage
-from cqrs.testing.kafka_server import KafkaServerException, missing_tools, resolve_jars
-from tests.kafka.conftest import HOW_TO_RUN
-from tests.kafka.secured import PASSWORD, USER, SecuredKafka, secured_kafka
+from cqrs.testing.secured_kafka import SecuredKafka
+from tests.kafka.conftest import ORDERS, PASSWORD
 
 SECONDS = 60.0
 TOPIC = "guarded"
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
-    missing = missing_tools()
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} not found. {HOW_TO_RUN}")
-    try:
-        jars = resolve_jars(Path(__file__).with_name("pom.xml"))
-    except KafkaServerException as error:
-        pytest.skip(f"Maven could not get the jars of Kafka: {str(error)[-300:]}. {HOW_TO_RUN}")
-    with secured_kafka(jars, tmp_path_factory.mktemp("secured")) as found:
-        admin = AdminClient({"bootstrap.servers": found.server.bootstrap_servers})
-        topics = [TOPIC, "orders.commands", "orders.commands-dlt", "orders.events"]
-        for created in admin.create_topics([NewTopic(each, num_partitions=3) for each in topics]).values():
-            created.result(SECONDS)
-        yield found
+def secured(secured_kafka: SecuredKafka) -> SecuredKafka:
+    admin = AdminClient({"bootstrap.servers": secured_kafka.server.bootstrap_servers})
+    topics = [TOPIC, "orders.commands", "orders.commands-dlt", "orders.events"]
+    for created in admin.create_topics([NewTopic(each, num_partitions=3) for each in topics]).values():
+        created.result(SECONDS)
+    return secured_kafka
 
 
 def token(folder: Path, *, lives: float = 3600.0) -> Path:
     """Write a token as Kafka's handlers for tests take it: a JWT without a signature."""
     now = time.time()
-    claims = {"sub": USER, "iat": now, "exp": now + lives}
+    claims = {"sub": ORDERS, "iat": now, "exp": now + lives}
     parts = [urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in ({"alg": "none"}, claims)]
     path = folder / "token"
     path.write_text(".".join([*parts, ""]), "utf-8")
@@ -54,8 +45,8 @@ def token(folder: Path, *, lives: float = 3600.0) -> Path:
 
 def ways(secured: SecuredKafka, folder: Path) -> Mapping[str, dict[str, object]]:
     """Return the settings of each way in."""
-    trusting = {"kafka_ssl_cafile": secured.authority}
-    known = {"kafka_sasl_username": USER, "kafka_sasl_password": PASSWORD}
+    trusting = {"kafka_ssl_cafile": secured.authority.certificate}
+    known = {"kafka_sasl_username": ORDERS, "kafka_sasl_password": PASSWORD}
     return {
         "TLS": {"listener": "TLS", "kafka_security_protocol": "SSL", **trusting},
         "mTLS": {
@@ -94,7 +85,7 @@ def ways(secured: SecuredKafka, folder: Path) -> Mapping[str, dict[str, object]]
 def settings_of(secured: SecuredKafka, way: dict[str, object], **changed: object) -> ServiceSettings:
     given = way | {"kafka_request_timeout_ms": 10_000, "kafka_session_timeout_ms": 6_000} | changed
     listener = str(given.pop("listener"))
-    return ServiceSettings.model_validate(given | {"kafka_bootstrap_servers": secured.server.address(listener)})
+    return ServiceSettings.model_validate(given | {"kafka_bootstrap_servers": secured.address(listener)})
 
 
 class Member:
@@ -162,12 +153,12 @@ async def test_a_strangers_certificate_is_refused(secured: SecuredKafka, tmp_pat
 async def test_the_whole_service_and_its_command_line_work_over_sasl_ssl(secured: SecuredKafka, tmp_path: Path) -> None:
     environment = {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": secured.server.address("SCRAM"),
+        "KAFKA_BOOTSTRAP_SERVERS": secured.address("SCRAM"),
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-        "KAFKA_SASL_USERNAME": USER,
+        "KAFKA_SASL_USERNAME": ORDERS,
         "KAFKA_SASL_PASSWORD": PASSWORD,
-        "KAFKA_SSL_CAFILE": str(secured.authority),
+        "KAFKA_SSL_CAFILE": str(secured.authority.certificate),
         "STATE_PATH": str(tmp_path),
         "MANAGEMENT_PORT": "0",
         "KAFKA_SESSION_TIMEOUT_MS": "6000",

@@ -98,6 +98,27 @@ def test_a_server_starts_ends_and_starts_again_on_its_port(tools: Path, tmp_path
     assert not folder.exists()
 
 
+def test_a_server_that_ended_by_itself_starts_again(tools: Path, tmp_path: Path) -> None:
+    program(tools, "java", JAVA)
+    with KafkaServer(tmp_path) as server:
+        first = server._process
+        assert first is not None
+        first.kill()
+        first.wait()
+        server.start()
+        assert server._process is not None
+        assert server._process.poll() is None
+
+
+def test_no_two_servers_are_given_a_port(tmp_path: Path) -> None:
+    servers = [KafkaServer(tmp_path, listeners={"OTHER": "PLAINTEXT"}) for _ in range(30)]
+    ports = [port for each in servers for port in (each._port, each._controller, *each._ports.values())]
+    for each in servers:
+        each.close()
+    assert len(set(ports)) == 90
+    assert max(ports) < 32_768, "a connection's own port could be one of these"
+
+
 def test_a_server_that_ends_early_shows_its_last_words(tools: Path, tmp_path: Path) -> None:
     program(tools, "java", "if 'format' not in sys.argv: sys.exit('no memory')")
     with pytest.raises(KafkaServerException, match="no memory"), KafkaServer(tmp_path):

@@ -19,14 +19,14 @@ def test_without_a_server():
 """
 
 
-def run(tmp_path: Path, **environment: str) -> list[str]:
+def run(tmp_path: Path, *arguments: str, **environment: str) -> list[str]:
     (tmp_path / "kafka").mkdir()
     (tmp_path / "kafka" / "test_servers.py").write_text(TESTS)
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={tmp_path}"]
     clean = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
     done = subprocess.run(  # noqa: S603 - our own pytest
-        [*command, "-p", "no:cacheprovider", str(tmp_path)],
+        [*command, "-p", "no:cacheprovider", *arguments, str(tmp_path)],
         env=clean | environment,
         cwd=tmp_path,
         capture_output=True,
@@ -45,3 +45,15 @@ def test_the_last_lines_say_what_was_not_run_and_how_to_run_it(tmp_path: Path) -
 
 def test_in_ci_it_is_a_failure(tmp_path: Path) -> None:
     assert run(tmp_path, CI="true")[-1].startswith("1 failed, 1 skipped")
+
+
+def test_what_was_left_out_by_its_mark_is_told_as_well(tmp_path: Path) -> None:
+    *_, section, needs, how, outcome = run(tmp_path, "-m", "not (kafka or postgres or redis)")
+    assert outcome.startswith("1 skipped, 1 deselected")
+    assert "1 tests on real servers were NOT RUN" in section
+    assert needs.startswith("1 on kafka, which need Java 17 or newer and Maven")
+    assert how == "To run them: make test-servers"
+
+
+def test_what_was_left_out_by_its_name_is_what_was_wanted(tmp_path: Path) -> None:
+    assert not any("NOT RUN" in line for line in run(tmp_path, "-m", "not kafka", "-k", "without"))
