@@ -163,6 +163,15 @@ class AssignedPartition:
         for lane in list(self.lanes.values()):
             self._shorten(lane)
 
+    def give_up(self) -> None:
+        """Leave every record that is not in hand to the partition's next owner: it may begin with them now."""
+        self.is_fenced = True
+        for lane in list(self.lanes.values()):
+            while len(lane.entries) > (lane.state is LaneState.AT_WORK):
+                self._removed(lane.entries.pop())
+            if not lane.entries:
+                del self.lanes[lane.key]
+
     def abandon(self, lane: Lane) -> None:
         """Leave every record of `lane` to the partition's next owner."""
         while lane.entries:

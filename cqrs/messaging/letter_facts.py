@@ -38,8 +38,9 @@ class LetterFacts:
         group: The consumer group that put it aside; empty when it does not say.
         exception: The class of what was raised, with its module; empty when it does not say.
         cause: The class of the root cause; empty when there was none.
-        count: How often it was sent back before.
+        count: How often it was sent back and run.
         is_halted: Whether its key was halted by it, or before it.
+        is_follower: Whether it was put aside unrun, because its key was halted before it.
         is_reference: Whether its value was too large for the dead letter topic.
     """
 
@@ -55,6 +56,7 @@ class LetterFacts:
     cause: str
     count: int
     is_halted: bool
+    is_follower: bool
     is_reference: bool
 
     def __str__(self) -> str:
@@ -125,6 +127,7 @@ def read_facts(letter: Message) -> LetterFacts:
     """Read what `letter` says of itself; never fails, whatever the bytes."""
     headers = {name: value for name, value in letter.headers if value is not None}
     envelope = read_envelope(letter)
+    is_follower = headers.get(names.HALTED_KEY) == b"follower"
     return LetterFacts(
         TopicPartition(letter.topic, letter.partition),
         letter.offset,
@@ -136,8 +139,9 @@ def read_facts(letter: Message) -> LetterFacts:
         _text(headers, names.ORIGINAL_CONSUMER_GROUP),
         _text(headers, names.EXCEPTION_FQCN),
         _text(headers, names.EXCEPTION_CAUSE_FQCN),
-        _count(headers.get(names.REDRIVE_COUNT, b"")),
+        max(_count(headers.get(names.REDRIVE_COUNT, b"")) - is_follower, 0),
         bool(headers.get(names.HALTED_KEY) or headers.get(names.REDRIVE_RELEASE)),
+        is_follower,
         names.OMITTED_VALUE in headers,
     )
 

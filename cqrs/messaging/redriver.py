@@ -68,7 +68,7 @@ class Report:
         discarded: How many were settled without being sent.
         drawn_in: How many went with a chosen one of their halted key.
         kept: Those that stay, with the reason.
-        released: How many halted keys go on.
+        released: How many halted keys go on, as far as is known.
         late: How many came while their key was released, and may have run behind newer ones.
         unheard: Keys whose release the service has not come to in time.
         trouble: What ended it early, or None.
@@ -164,6 +164,7 @@ class Redriver:
         self._halted: frozenset[Lane] = frozenset()
         self._sent: set[Origin] = set()
         self._releases: dict[Lane, Receipt] = {}
+        self._released: set[Lane] = set()
         self.report = Report()
         """What became of the letters so far."""
 
@@ -312,7 +313,8 @@ class Redriver:
             self._sent.add(decision.letter.origin)
         if decision.releases:
             self._releases[decision.lane] = receipt
-            report.released += 1
+            self._released.add(decision.lane)
+            report.released = len(self._released)
         self._on_progress(1)
 
     def _keep(self, decisions: Iterable[Decision], reason: str) -> None:
@@ -348,11 +350,13 @@ class Redriver:
         plan = plan_redrive(found.letters, Selection(), parts.rules, lanes)
         plan.decisions = [each for each in plan.decisions if each.lane in lanes]
         again = {each.lane for each in plan.decisions if each.letter.origin in self._sent}
+        self._released -= again
+        self.report.released = len(self._released)
         back = "it failed again: mend the reason, then redrive it"
         behind = "its key is halted again by one that failed again"
         for each in plan.decisions:
             if each.lane in again:
-                self._keep([each], back if each.letter.origin in self._sent else behind)
+                self._keep([each], behind if each.letter.is_follower else back)
         plan.decisions = [each for each in plan.decisions if each.lane not in again]
         return plan
 

@@ -121,9 +121,11 @@ class Workers:
             await self._changed.wait()
 
     async def _abandon(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
+        for partition in partitions:
+            partition.give_up()
         late = {task: lane for task, lane in self._at_work.items() if lane.partition in partitions}
         places = ", ".join(sorted(lane.entries[0].message.place for lane in late.values()))
-        logger.warning("%s did not finish within %g s: its new owner repeats it", places, seconds or 0)
+        logger.warning("not done within %g s, left to the next owner: %s", seconds or 0, places or "what was not begun")
         for task, lane in late.items():
             lane.is_abandoned = True
             task.cancel()
@@ -131,7 +133,7 @@ class Workers:
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._rest([lane.partition for lane in late.values()])
         except TimeoutError:
-            logger.error("%s goes on although it was cancelled", places)  # noqa: TRY400 - no traceback of interest
+            logger.error("%s: goes on although it was cancelled", places)  # noqa: TRY400 - no traceback of interest
 
     async def _work(self) -> None:
         task = asyncio.current_task()

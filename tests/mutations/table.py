@@ -254,6 +254,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (PROGRESS, CONCURRENCY),
     ),
     Mutation(
+        "run on what a member had no time to drain",
+        DRAIN,
+        "cqrs/messaging/workers.py",
+        "            partition.give_up()\n",
+        "            pass\n",
+        (f"{MESSAGING}/test_random_histories.py",),
+    ),
+    Mutation(
         "read without a bound",
         "what is kept in memory is bounded",
         "cqrs/messaging/room.py",
