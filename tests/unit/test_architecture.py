@@ -15,7 +15,7 @@ LONG_FUNCTION = 25
 LONGEST_FILE = 400
 
 REASONS_FOR_LENGTH: dict[str, str] = {
-    "cqrs/kafka/topic_reader.py: KafkaTopicReader.__init__": "a line for each option and for each setting of the client",
+    "cqrs/kafka/topic_reader.py: KafkaTopicReader.__init__": "a line for each option and each setting of the client",
     "cqrs/messaging/subscriber.py: Subscriber.__init__": "a line for each option, and one to keep it",
     "cqrs/testing/kafka_server.py: KafkaServer.__init__": "a line for each option, and one to keep it",
     "cqrs/cli/letter_commands.py: _add_redrive.<locals>.redrive": "a line for each option",
