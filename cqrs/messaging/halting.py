@@ -29,32 +29,39 @@ class HaltedKeys:
     """
 
     def __init__(self) -> None:
-        self._digests: dict[TopicPartition, set[bytes]] = {}
+        self._digests: dict[tuple[str, int], set[bytes]] = {}
 
     def assign(self, partition: TopicPartition, digests: Iterable[bytes]) -> None:
         """Take over what the last owner of `partition` had noted."""
-        self._digests.pop(partition, None)
-        if halted := set(digests):
-            self._digests[partition] = halted
+        self._digests[partition.topic, partition.partition] = set(digests)
 
     def revoke(self, partition: TopicPartition) -> None:
         """Forget the keys of `partition`."""
-        self._digests.pop(partition, None)
+        self._digests.pop((partition.topic, partition.partition), None)
 
     def of(self, partition: TopicPartition) -> frozenset[bytes]:
         """Return the digests of the halted keys of `partition`."""
-        return frozenset(self._digests.get(partition, ()))
+        return frozenset(self._digests.get((partition.topic, partition.partition), ()))
+
+    def beside(self, message: Message) -> set[bytes]:
+        """Return the digests of the halted keys of the partition of `message`, in its present assignment.
+
+        What is halted or released there by work of an earlier assignment has no say in a later one.
+        """
+        return self._digests.setdefault((message.topic, message.partition), set())
 
     def holds(self, message: Message) -> bool:
         """Say whether the key of `message` is halted."""
-        if not self._digests:
-            return False
-        digests = self._digests.get(TopicPartition(message.topic, message.partition))
-        return digests is not None and (EVERY_KEY in digests or key_digest(message.key) in digests)
+        return _holds(self.beside(message), message)
 
-    def halt(self, message: Message) -> None:
-        """Halt the key of `message`; the whole partition when too many of its keys are halted already."""
-        digests = self._digests.setdefault(TopicPartition(message.topic, message.partition), set())
+    def halt(self, message: Message, digests: set[bytes] | None = None) -> None:
+        """Halt the key of `message`; the whole partition when too many of its keys are halted already.
+
+        Args:
+            message: The record that was given up.
+            digests: Of the assignment in which that was; None for the present one.
+        """
+        digests = self.beside(message) if digests is None else digests
         full = len(digests | {EVERY_KEY}) >= MOST_HALTED
         digests.add(EVERY_KEY if full else key_digest(message.key))
         what = "every key of its partition" if full else f"its key {message.key!r}"
@@ -64,13 +71,12 @@ class HaltedKeys:
             what,
         )
 
-    def release(self, message: Message) -> None:
+    def release(self, message: Message, digests: set[bytes] | None = None) -> None:
         """Let the key of `message` go on; the whole partition with its last halted key."""
-        partition = TopicPartition(message.topic, message.partition)
-        digests = self._digests.get(partition, set())
+        digests = self.beside(message) if digests is None else digests
         digests.discard(key_digest(message.key))
         if not digests - {EVERY_KEY}:
-            self.revoke(partition)
+            digests.clear()
         logger.info("%s was redriven, and its key %r goes on", message.place, message.key)
 
 
@@ -80,19 +86,26 @@ def halt(keys: HaltedKeys) -> Middleware:
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def halting(delivery: Delivery) -> Outcome:
             message = delivery.message
-            redriven = keys.holds(message) and _has(message, REDRIVE_COUNT)
-            if not redriven and delivery.refusal is None and keys.holds(message):
-                delivery = replace(delivery, refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
+            digests = keys.beside(message)
+            redriven = False
+            if digests and _holds(digests, message):
+                redriven = _has(message, REDRIVE_COUNT)
+                if not redriven and delivery.refusal is None:
+                    delivery = replace(delivery, refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
             outcome = await handler(delivery)
             if isinstance(outcome.error, HaltingException) and outcome.error.halts == "first":
-                keys.halt(message)
+                keys.halt(message, digests)
             elif redriven and outcome.name in ("handled", "skipped") and _has(message, REDRIVE_RELEASE):
-                keys.release(message)
+                keys.release(message, digests)
             return outcome
 
         return halting
 
     return wrap
+
+
+def _holds(digests: set[bytes], message: Message) -> bool:
+    return bool(digests) and (EVERY_KEY in digests or key_digest(message.key) in digests)
 
 
 def _has(message: Message, name: str) -> bool:

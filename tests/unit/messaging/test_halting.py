@@ -102,3 +102,17 @@ def test_what_the_last_owner_noted_is_taken_over_and_forgotten_with_the_partitio
     assert second.holds(record())
     second.revoke(TopicPartition("c", 0))
     assert not second.holds(record())
+
+
+@pytest.mark.asyncio
+async def test_the_late_end_of_an_earlier_assignment_halts_nothing_in_a_later_one() -> None:
+    world, place = World(), TopicPartition("c", 0)
+    world.keys.assign(place, ())
+
+    async def reassigned_meanwhile(_: Delivery) -> Outcome:
+        world.keys.revoke(place)
+        world.keys.assign(place, ())
+        return Outcome("dead_lettered", "c-dlt", HALTS)
+
+    await halt(world.keys)(reassigned_meanwhile)(Delivery(record(), read_envelope(record())))
+    assert not world.keys.holds(record())
