@@ -111,7 +111,7 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
 
     def reset_generation(self) -> None:
         """Begin anew as another member, and tell the group not to wait for the one that it still may know."""
-        known = self.member_id if self.generation > 0 else ""
+        known = self.member_id if self.generation > 0 and not self._closing.done() else ""
         super().reset_generation()
         if known and self.coordinator_id is not None:
             self._leaving_task = asyncio.create_task(self._leave_as(known))

@@ -114,6 +114,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
             else:
                 state.seek(at.offset)
             state.update_committed(at or OffsetAndMetadata(UNKNOWN_OFFSET, ""))  # lets the fetcher look again
+        if self._fetcher is not None:
+            self._fetcher.rested_at = time.monotonic()  # the rebalance may have taken longer than any fetch may
         return committed
 
     async def ask_broker(self) -> None:

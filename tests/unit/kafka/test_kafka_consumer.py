@@ -287,6 +287,16 @@ async def test_a_fetcher_that_died_gives_a_new_client(producers: MakeProducer, c
 
 
 @pytest.mark.asyncio
+async def test_a_joining_that_took_long_is_no_silence(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
+    listener = Listener()
+    broker.delay_answers(150)
+    consumer = consumers(session_timeout_seconds=10, silence_seconds=0.4, rejoin_seconds=0.5)
+    await consumer.start(listener)
+    await poll_for(consumer, 1.0, PLACES)
+    assert listener.told == [("assigned", ALL)]
+
+
+@pytest.mark.asyncio
 async def test_start_reports_a_broker_that_is_away(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
     listener = Listener()
     consumer = consumers(start_timeout_seconds=0.3)
