@@ -25,15 +25,17 @@ class Entry:
 
     Attributes:
         message: The record.
+        size: Its bytes: value, key and headers.
         delivery: Its next try, once it had one; None before.
         waits_for: What it waits for, or None.
         outage: The same, when that is away and its partition is not to be read meanwhile; else None.
     """
 
-    __slots__ = ("delivery", "message", "outage", "waits_for")
+    __slots__ = ("delivery", "message", "outage", "size", "waits_for")
 
     def __init__(self, message: Message) -> None:
         self.message = message
+        self.size = _size(message)
         self.delivery: Delivery | None = None
         self.waits_for: str | None = None
         self.outage: str | None = None
@@ -72,7 +74,7 @@ class AssignedPartition:
         watermark: Which of its records are done.
         lanes: Its lanes, by key.
         buffered: How many of its records stand in lanes.
-        buffered_bytes: The size of their values.
+        buffered_bytes: Their size: values, keys and headers.
         highest_started: The highest offset that was taken in hand; -1 before the first.
         waiting: How many of its lanes wait for another try.
         held: How many of these wait for something that is away.
@@ -117,14 +119,15 @@ class AssignedPartition:
         if not self.watermark.start(message.offset):
             self.unsaved = True
             return None
+        entry = Entry(message)
         self.buffered += 1
-        self.buffered_bytes += len(message.value or b"")
+        self.buffered_bytes += entry.size
         lane = self.lanes.get(message.key)
         if lane is not None:
-            lane.entries.append(Entry(message))
+            lane.entries.append(entry)
             return None
         lane = self.lanes[message.key] = Lane(self, message.key)
-        lane.entries.append(Entry(message))
+        lane.entries.append(entry)
         return lane
 
     def start(self, lane: Lane) -> Entry | None:
@@ -194,4 +197,9 @@ class AssignedPartition:
 
     def _removed(self, entry: Entry) -> None:
         self.buffered -= 1
-        self.buffered_bytes -= len(entry.message.value or b"")
+        self.buffered_bytes -= entry.size
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
+    return len(message.value or b"") + len(message.key or b"") + headers

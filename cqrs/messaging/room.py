@@ -18,7 +18,7 @@ class Limits:
     Attributes:
         max_in_flight: Records in work at once.
         buffer: Records read and not done.
-        buffer_bytes: The size of their values.
+        buffer_bytes: Their size: values, keys and headers.
         max_lead: How far reading may be ahead of the lowest unfinished offset of a partition, in offsets.
         max_poll_records: Records taken by one poll.
     """

@@ -139,13 +139,19 @@ def test_a_fence_lets_go_of_a_lane_that_waits_whatever_its_offset() -> None:
 def test_the_buffer_is_counted_in_records_and_bytes() -> None:
     partition = assigned(begun(P0))
     lanes = take_up(partition, record(0, b"a"), record(1, b"a"), record(2, b"b"))
-    assert (partition.buffered, partition.buffered_bytes) == (3, 15)
+    assert (partition.buffered, partition.buffered_bytes) == (3, 18)
     finish(partition, lanes[0])
-    assert (partition.buffered, partition.buffered_bytes) == (2, 10)
+    assert (partition.buffered, partition.buffered_bytes) == (2, 12)
     partition.abandon(lanes[0])
-    assert (partition.buffered, partition.buffered_bytes) == (1, 5)
+    assert (partition.buffered, partition.buffered_bytes) == (1, 6)
     partition.fence()
     assert (partition.buffered, partition.buffered_bytes) == (0, 0)
+
+
+def test_headers_count_as_much_as_values() -> None:
+    partition = assigned(begun(P0))
+    partition.add(Message("t", 0, 0, b"key", None, (("name", b"12345"), ("null", None))))
+    assert partition.buffered_bytes == 3 + 4 + 5 + 4
 
 
 def test_an_emptied_lane_is_not_taken_in_hand() -> None:
@@ -261,7 +267,7 @@ class Deliveries(RuleBasedStateMachine):
     def the_buffer_is_what_stands_in_lanes(self) -> None:
         standing = sum(len(lane.entries) for lane in self.partition.lanes.values())
         assert self.partition.buffered == standing
-        assert self.partition.buffered_bytes == 5 * standing
+        assert self.partition.buffered_bytes == 6 * standing
 
     def _ready(self) -> Iterator[Lane]:
         return (lane for lane in self.partition.lanes.values() if lane.entries)
