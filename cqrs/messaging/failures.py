@@ -5,6 +5,7 @@ from enum import Enum
 
 from cqrs.delivery import DeliveryVerdictException
 from cqrs.exceptions import (
+    CommandProcessingException,
     CqrsException,
     DependencyUnavailableException,
     UndecodableMessageException,
@@ -54,8 +55,15 @@ class Failures:
 
 
 def verdict_of(error: BaseException) -> DeliveryVerdictException | None:
-    """Return the verdict that a handler raised, however often it was wrapped on its way, or None."""
-    return next((each for each in _wrapped(error) if isinstance(each, DeliveryVerdictException)), None)
+    """Return the verdict that the record's own handler raised, or None.
+
+    What the handler of another command chooses, which this one sent from inside, is a failure of that command: it
+    decides nothing over this record.
+    """
+    for each in (error, error.cause if isinstance(error, CommandProcessingException) else None):
+        if isinstance(each, DeliveryVerdictException):
+            return each
+    return None
 
 
 def root_of(error: BaseException) -> BaseException:

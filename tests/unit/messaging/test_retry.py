@@ -90,9 +90,13 @@ def delivery(topic: str = "c", headers: Headers = (), **fields: object) -> Deliv
 
 
 def failed(cause: Exception, command_type: type = object) -> CommandProcessingException:
-    """Return what the bus makes of `cause`, when another command's handler sent the failing one."""
-    inner = CommandProcessingException("inner", command_type=command_type, cause=cause)
-    return CommandProcessingException("outer", command_type=command_type, cause=inner)
+    """Return what the bus makes of `cause`."""
+    return CommandProcessingException("failed", command_type=command_type, cause=cause)
+
+
+def nested(cause: Exception) -> CommandProcessingException:
+    """Return what the buses make of `cause`, when another command's handler sent the failing one."""
+    return failed(failed(cause))
 
 
 @pytest.mark.asyncio
@@ -100,7 +104,7 @@ async def test_what_succeeds_is_handled() -> None:
     assert await World().handle(delivery(), None) is HANDLED
 
 
-@pytest.mark.parametrize("wrap", [lambda error: error, failed], ids=["bare", "wrapped twice"])
+@pytest.mark.parametrize("wrap", [lambda error: error, failed, nested], ids=["bare", "wrapped", "wrapped twice"])
 @pytest.mark.parametrize("cause", [Transient(), ConnectionError("reset"), TimeoutError(), Busy("locked")], ids=repr)
 @pytest.mark.asyncio
 async def test_a_transient_failure_is_tried_again_and_spends_an_attempt(
@@ -176,6 +180,19 @@ async def test_a_handler_may_skip_its_record() -> None:
 async def test_a_handler_may_put_its_record_aside_at_once() -> None:
     with pytest.raises(CommandProcessingException):
         await World(retry_topics=True).handle(delivery(), failed(DeadLetter("no such customer")))
+
+
+@pytest.mark.parametrize("verdict", [Skip("nothing to do"), DeadLetter("no such customer")], ids=repr)
+@pytest.mark.asyncio
+async def test_what_another_commands_handler_chose_decides_nothing_over_this_record(verdict: Exception) -> None:
+    with pytest.raises(CommandProcessingException):
+        await World().handle(delivery(), nested(verdict))
+
+
+@pytest.mark.asyncio
+async def test_a_nested_retry_is_a_transient_failure_at_the_records_own_pace() -> None:
+    again = await World().again(delivery(), nested(Retry(after=17.5)))
+    assert (again.after, again.spent) == (1.0, True)
 
 
 @pytest.mark.asyncio
