@@ -6,6 +6,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial
 
+THREAD_NAMES = "handler"
+"""What the names of the threads begin with."""
+
 _threads: ContextVar[Executor | None] = ContextVar("cqrs_handler_threads", default=None)
 
 
@@ -19,7 +22,7 @@ class HandlerThreads:
     """
 
     def __init__(self, count: int) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="handler")
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=THREAD_NAMES)
 
     def use(self) -> None:
         """Have the synchronous handlers that are called in this context run here."""
@@ -32,5 +35,12 @@ class HandlerThreads:
 
 async def in_thread(function: Callable[..., object], *args: object) -> object:
     """Call `function` in a thread, in a copy of this context, and return its result."""
-    call = partial(copy_context().run, function, *args)
+    call = partial(copy_context().run, _called, function, *args)
     return await asyncio.get_running_loop().run_in_executor(_threads.get(), call)
+
+
+def _called(function: Callable[..., object], *args: object) -> object:
+    try:
+        return function(*args)
+    except StopIteration as error:  # no future can hold it: whoever awaits it would wait for ever
+        raise RuntimeError(f"{function!r} raised StopIteration") from error

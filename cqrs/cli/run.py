@@ -1,7 +1,10 @@
 """Keep a service running until it is told to stop."""
 
 import asyncio
+import os
 import shlex
+import sys
+import threading
 from contextlib import nullcontext
 
 from rich.console import Console
@@ -14,6 +17,10 @@ from cqrs.cli.text import short_json
 from cqrs.config.listing import masked
 from cqrs.runtime import Service
 from cqrs.signals import STOP_SIGNALS
+from cqrs.threads import THREAD_NAMES
+
+LEAVING_SECONDS = 1.0
+"""How long a task or a thread that was told to end may take."""
 
 
 def run_service(program: ServiceProgram[S], console: Console) -> None:
@@ -23,7 +30,12 @@ def run_service(program: ServiceProgram[S], console: Console) -> None:
         ConfigurationException: it cannot be started; shows every problem.
         DependencyUnavailableException: broker, registry or database cannot be reached.
     """
-    asyncio.run(_run(program, console))
+    asyncio.run(_main(program, console))
+
+
+async def _main(program: ServiceProgram[S], console: Console) -> None:
+    await _run(program, console)
+    await _leave_what_does_not_end()
 
 
 async def _run(program: ServiceProgram[S], console: Console) -> None:
@@ -45,6 +57,25 @@ async def _run(program: ServiceProgram[S], console: Console) -> None:
     except asyncio.CancelledError:
         if not stopped_early:
             raise
+
+
+async def _leave_what_does_not_end() -> None:
+    """End the process although a handler will not: what it has in hand was left to the next member of the group.
+
+    The interpreter would wait for its thread, and the event loop for its task, for ever.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LEAVING_SECONDS)
+    threads = [each for each in threading.enumerate() if each.name.startswith(THREAD_NAMES)]
+    for thread in threads:
+        await asyncio.to_thread(thread.join, LEAVING_SECONDS)
+    if any(not task.done() for task in tasks) or any(thread.is_alive() for thread in threads):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _serve(program: ServiceProgram[S], console: Console) -> None:

@@ -17,7 +17,9 @@ class DeliverySettings(BaseSettings):
         default=32, description="Handlers written without async that run at once, each in a thread"
     )
     buffer: PositiveInt = Field(default=2_000, description="Records read ahead of the work at most, waiting ones too")
-    buffer_bytes: PositiveInt = Field(default=67_108_864, description="The size of these at most, in bytes: values, keys and headers")
+    buffer_bytes: PositiveInt = Field(
+        default=67_108_864, description="Their values, keys and headers at most, in bytes"
+    )
     max_lead: PositiveInt = Field(
         default=10_000, description="Offsets that reading a partition may be ahead of its lowest unfinished record"
     )

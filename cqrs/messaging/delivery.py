@@ -1,6 +1,6 @@
 """One message on its way through the service, and the shape of everything that handles it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -88,7 +88,7 @@ class TryAgainException(CqrsException):
         self.refusal = refusal
 
 
-DeliveryHandler = Callable[[Delivery], Awaitable[Outcome]]
+DeliveryHandler = Callable[[Delivery], Coroutine[object, None, Outcome]]
 """Settle one delivery: to return is to say that its outcome is durable; to raise, that it must be tried again."""
 
 Middleware = Callable[[DeliveryHandler], DeliveryHandler]

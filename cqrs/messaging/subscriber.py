@@ -67,6 +67,7 @@ class Subscriber:
         self._progress = progress or Progress()
         self._limits = limits or Limits()
         self._drain_seconds = drain_seconds
+        self._clock = clock
         self._committer = Committer(consumer, self._progress, seconds=commit_seconds, records=commit_records)
         self._workers = Workers(
             handle, count=self._limits.max_in_flight, backoff=backoff, on_finished=self._on_finished, clock=clock
@@ -121,8 +122,12 @@ class Subscriber:
         """Finish what was started of `partitions`, commit it and forget them."""
         self.assigned.clear()
         try:
+            until = self._clock() + self._drain_seconds
             await self._workers.drain(self._progress.chosen(partitions), self._drain_seconds)
-            await self._committer.commit()
+            attempt = 0
+            while not await self._committer.commit() and self._clock() < until:
+                await asyncio.sleep(self._backoff.delay(attempt))
+                attempt += 1
         finally:
             self._progress.revoke(partitions)
             logger.info("revoked %s", _names(partitions))
@@ -131,13 +136,30 @@ class Subscriber:
         attempt = 0
         while not self._stopping.is_set():
             try:
-                await self._consumer.start(self)
+                if not await self._join():
+                    return False
             except DependencyUnavailableException as error:
                 await self._wait(attempt, error, "joining the group is held")
                 attempt += 1
             else:
                 self._broker_away = None
                 return True
+        return False
+
+    async def _join(self) -> bool:
+        """Join the group; return False when a stop came first."""
+        joining = asyncio.create_task(self._consumer.start(self))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({joining, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not joining.done():
+                joining.cancel()
+                await asyncio.wait({joining}, timeout=LAST_COMMIT_SECONDS)
+        if joining.done() and not joining.cancelled():
+            joining.result()
+            return True
         return False
 
     async def _consume_once(self) -> None:

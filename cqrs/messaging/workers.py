@@ -10,6 +10,7 @@ from cqrs.exceptions import CqrsException, DependencyUnavailableException, messa
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, TryAgainException
 from cqrs.messaging.envelope import read_envelope
+from cqrs.messaging.isolation import OwnContext
 from cqrs.messaging.lanes import AssignedPartition, Entry, Lane
 from cqrs.messaging.outages import Outages
 from cqrs.messaging.waiting import WaitingLanes
@@ -79,7 +80,10 @@ class Workers:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, stubborn = await asyncio.wait(self._tasks, timeout=ABANDON_SECONDS)
+            if stubborn:
+                logger.error("%d handlers go on although they were cancelled", len(stubborn))
 
     def require_alive(self) -> None:
         """Raise what ended a worker: that is a defect, and its lane would stand still for ever."""
@@ -94,8 +98,10 @@ class Workers:
     def in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
         """Return what the worker that runs as `task` has in hand, or None; may be called from another thread."""
         lane = self._at_work.get(task)
-        entry = lane.entries[0] if lane is not None and lane.entries else None
-        return None if entry is None else _delivery_of(entry)
+        try:
+            return None if lane is None else _delivery_of(lane.entries[0])
+        except IndexError:  # it ended just now
+            return None
 
     async def drain(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
         """Finish what was started of `partitions` and what lies below it, and let go of the rest.
@@ -159,7 +165,7 @@ class Workers:
     async def _settle(self, lane: Lane, entry: Entry) -> None:
         delivery = _delivery_of(entry)
         try:
-            await self._handle(delivery)
+            await OwnContext(self._handle(delivery))
         except TryAgainException as again:
             self._wait(lane, entry, delivery, again)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be passed
@@ -167,7 +173,8 @@ class Workers:
         except asyncio.CancelledError as error:
             if self._is_stopping or lane.is_abandoned:
                 raise
-            self._wait(lane, entry, delivery, self._unexpected(delivery, _CancelledHandlerException(error)))
+            refusal = _CancelledHandlerException(error)
+            self._wait(lane, entry, delivery, TryAgainException(0.0, refusal, refusal=refusal))
         else:
             self._finish(lane, entry)
 
@@ -206,7 +213,9 @@ class Workers:
         else:
             name = f"an end of {type(error).__name__}"
             logger.error("%s is held: %s", delivery.message.place, message_of(error), exc_info=error)
-        return TryAgainException(self._backoff.delay(delivery.waits), error, waits_for=name, refusal=delivery.refusal)
+        away = isinstance(error, DependencyUnavailableException)
+        after = self._backoff.delay(delivery.waits)
+        return TryAgainException(after, error, waits_for=name, is_outage=away, refusal=delivery.refusal)
 
     def _settle_outage(self, lane: Lane, entry: Entry, again: TryAgainException | None) -> None:
         """Take note of what a record waits for from now on; until it is done, being tried again ends no waiting."""
@@ -263,6 +272,9 @@ def _delivery_of(entry: Entry) -> Delivery:
 
 def _next_try(delivery: Delivery, again: TryAgainException, now: float) -> Delivery:
     if not again.spent:
-        return replace(delivery, waits=delivery.waits + 1, refusal=again.refusal or delivery.refusal)
+        # An outage does not use up the time within which the record is tried.
+        failed_at = None if delivery.failed_at is None else delivery.failed_at + again.after
+        refusal = again.refusal or delivery.refusal
+        return replace(delivery, waits=delivery.waits + 1, failed_at=failed_at, refusal=refusal)
     failed_at = now if delivery.failed_at is None else delivery.failed_at
     return replace(delivery, attempt=delivery.attempt + 1, waits=0, failed_at=failed_at)

@@ -50,3 +50,12 @@ async def test_other_contexts_do_not_use_them() -> None:
 
     assert str(inside).startswith("handler")
     assert not str(outside).startswith("handler")
+
+
+@pytest.mark.asyncio
+async def test_a_function_that_raises_stop_iteration_fails_instead_of_hanging() -> None:
+    def first_of_none() -> object:
+        return next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(in_thread(first_of_none), 10)

@@ -36,6 +36,11 @@ def test_a_count_that_is_none_counts_for_nothing(count: bytes) -> None:
     assert read_facts(Message(*_parts(message), (*message.headers, (names.REDRIVE_COUNT, count)))).count == 0
 
 
+def test_a_follower_that_was_sent_back_and_not_run_is_not_a_time_nearer_to_being_parked() -> None:
+    assert [facts(0, halted=b"follower", count=count).count for count in (0, 1, 3)] == [0, 0, 2]
+    assert [facts(0, halted=b"first", count=count).count for count in (0, 1, 3)] == [0, 1, 3]
+
+
 def test_a_letter_whose_release_failed_belongs_to_a_halted_key() -> None:
     message = letter(1)
     assert read_facts(Message(*_parts(message), (*message.headers, (names.REDRIVE_RELEASE, b"1")))).is_halted

@@ -81,7 +81,7 @@ def test_the_order_is_that_of_the_source_also_for_what_failed_again() -> None:
 
 
 def test_behind_one_that_stays_a_halted_key_stays_and_is_not_released() -> None:
-    letters = [facts(0, 5, halted=b"first"), facts(1, 6, halted=b"follower", count=3), facts(2, 7, halted=b"follower")]
+    letters = [facts(0, 5, halted=b"first"), facts(1, 6, halted=b"first", count=3), facts(2, 7, halted=b"follower")]
     chosen = plan(letters)
 
     assert told(chosen) == [(0, "send"), (1, "park"), (2, "leave")]

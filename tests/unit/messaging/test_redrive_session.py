@@ -41,7 +41,7 @@ class Group:
         self.broker = MemoryBroker({"cmd-dlt": 2})
         self.member = Sharing(self.broker, ["cmd-dlt"])
         self.positions = MemoryPositions(shop_redrive=self.broker)
-        self.session = RedriveSession(self.member, self.positions, "shop.redrive", ALL, patience)
+        self.session = RedriveSession(self.member, self.positions, "shop.redrive", ALL, patience, patience)
 
 
 @pytest.mark.asyncio
