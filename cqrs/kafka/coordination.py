@@ -9,11 +9,11 @@ in which it was asked for.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Protocol
 
-from aiokafka.client import CoordinationType
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
@@ -56,6 +56,14 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
         self._leaving_task: asyncio.Task[None] | None = None
         super().__init__(*args, **options)
 
+    @property
+    def tasks(self) -> Iterator[asyncio.Task[None]]:
+        """Yield the tasks that must not end while this is a member."""
+        yield self._coordination_task
+        # It may end when another joining is due, which starts the next one.
+        if self._heartbeat_task is not None and not self._rejoin_needed_fut.done():
+            yield self._heartbeat_task
+
     def start_commit_offsets_refresh_task(self, assignment: Assignment) -> None:
         """Start nothing: fetching begins where `read_committed` says, so nobody waits for a second reading."""
 
@@ -97,11 +105,30 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
             await asyncio.sleep(self._retry_backoff_ms / 1000)
 
     async def _send_req(self, request: object) -> "_Answer":
-        if isinstance(request, JoinGroupRequest) and self._on_join is not None:
-            self._on_join()
-        answer: _Answer = await super()._send_req(request)
+        wait = self._waiting_for_others() if isinstance(request, JoinGroupRequest) else nullcontext()
+        async with wait:
+            answer: _Answer = await super()._send_req(request)
         self.heard_at = time.monotonic()
         return answer
+
+    @asynccontextmanager
+    async def _waiting_for_others(self) -> AsyncIterator[None]:
+        """Wait for the answer to a JoinGroup as long as others may take to end their work, as Java's client does.
+
+        aiokafka would ask again after the time of any request, on a new connection.
+        """
+        if self._on_join is not None:
+            self._on_join()
+        connection = await self._client._get_conn(self.coordinator_id, group=ConnectionGroup.COORDINATION)  # noqa: SLF001
+        if connection is None:
+            yield  # and what is sent now fails at once
+            return
+        usual = connection._request_timeout  # noqa: SLF001
+        connection._request_timeout = usual + self._rebalance_timeout_ms / 1000  # noqa: SLF001
+        try:
+            yield
+        finally:
+            connection._request_timeout = usual  # noqa: SLF001
 
     async def _on_join_complete(
         self, generation: int, member_id: str, protocol: str, member_assignment_bytes: bytes

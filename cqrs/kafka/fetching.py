@@ -128,12 +128,18 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     def check(self) -> None:
         """Raise what ended one of aiokafka's tasks, or what it wants its user to know."""
-        coordination, metadata = self._coordinator._coordination_task, self._client._sync_task  # noqa: SLF001
-        for task in (coordination, metadata, self._fetcher and self._fetcher.error_future):
-            if task is not None and task.done():
-                reason = "it was cancelled" if task.cancelled() else repr(task.exception())
-                raise KafkaError(f"a task of the client has ended: {reason}")
+        self._require_running(self._coordinator._coordination_task)  # noqa: SLF001 - else check_errors() cancels us
         self._coordinator.check_errors()
+        self._require_running(*self._coordinator.tasks, self._client._sync_task)  # noqa: SLF001
+        if self._fetcher is not None:
+            self._require_running(self._fetcher.error_future)
+
+    @staticmethod
+    def _require_running(*tasks: asyncio.Task[None] | None) -> None:
+        for task in tasks:
+            if task is not None and task.done():
+                error = None if task.cancelled() else task.exception()
+                raise KafkaError(f"a task of the client has ended: {reason_of(error) if error else 'it was cancelled'}")
 
     @property
     def refused_positions(self) -> Mapping[TopicPartition, int]:
@@ -159,8 +165,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     @property
     def trouble(self) -> str:
-        """Return what a broker last answered instead of records, or nothing."""
-        return self._client.trouble
+        """Return what a broker last answered instead of records, or why none can be connected to, or nothing."""
+        return self._client.trouble or self._client.refusal
 
     @property
     def is_broken(self) -> bool:

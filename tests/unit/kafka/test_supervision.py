@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -298,3 +299,26 @@ async def test_a_position_that_the_broker_refuses_twice_is_given_up_for_the_firs
     assert "where the group stands" in caplog.text
     await service.turn()
     await service.catch_up()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "task",
+    ["_coordinator._coordination_task", "_coordinator._heartbeat_task", "_client._sync_task", "_fetcher._fetch_task"],
+)
+async def test_a_task_of_the_client_that_ended_without_a_word_is_noticed(
+    producers: MakeProducer, consumers: MakeConsumer, task: str
+) -> None:
+    consumer = consumers(session_timeout_seconds=SESSION_SECONDS)
+    service = Service(producers(), consumer)
+    await consumer.start(service)
+    await service.turn()
+    assert consumer._line is not None
+    running = attrgetter(task)(consumer._line._client)
+    running.cancel()
+    await asyncio.wait({running})
+    await service.turn()
+    await service.catch_up()
+    assert service.longest_wait < LONGEST_SECONDS
+    assert "a task of the client has ended" in service.errors[0]
+    assert len(service.assignments) == 2
