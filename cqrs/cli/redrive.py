@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from cqrs.kafka.group_admin import GroupAdmin
 from cqrs.kafka.producer import KafkaProducer
 from cqrs.kafka.record_reader import RecordReader
 from cqrs.messaging.letter_facts import LetterFacts, Selection
-from cqrs.messaging.message import TopicPartition
+from cqrs.messaging.message import Position, TopicPartition
 from cqrs.messaging.redrive import LIMIT, Decision, Plan, RedriveRules, plan_redrive
 from cqrs.messaging.redrive_ledger import redrive_group
 from cqrs.messaging.redrive_session import RedriveBusyException, RedriveSession
@@ -32,6 +33,9 @@ from cqrs.telemetry.tracing import configure_tracing
 from cqrs.tracing.tracer import Tracer
 
 TELEMETRY_SECONDS = 2.0
+_FORGOTTEN_SECONDS = 7 * 24 * 3600.0
+"""How long brokers keep the commits of a group without members, unless told otherwise."""
+
 _EMBEDDED_SESSION_MS = 1_010
 """Enough for a broker of this machine, which lets the next member in when the session of the last one is over."""
 
@@ -145,6 +149,7 @@ class _Redriving:
                 committed = await cluster.admin.positions(redrive_group(group.group_id), partitions)
                 async with self._reader(partitions) as reader:
                     outstanding = await find_outstanding(reader, group.group_id, committed)
+                self._warn(group, committed, outstanding.letters)
                 plan = self._plan(outstanding.letters, cluster.counts)
                 found[group.group_id] = _Preview(plan, outstanding.ends, outstanding.foreign)
         return found
@@ -183,6 +188,8 @@ class _Redriving:
             with self._progress() as (total, advance):
                 redriver = Redriver(parts, advance)
                 found = (await redriver.look()).letters
+                if ends is None:
+                    self._warn(group, session.committed, found)
                 shown = [each for each in found if ends is None or each.offset < ends.get(each.place, 0)]
                 plan = self._plan(shown, cluster.counts)
                 total(len(plan.decisions))
@@ -202,6 +209,19 @@ class _Redriving:
         if self._order.discard:
             return Plan([Decision(each, "leave") for each in letters if self._order.selection.chooses(each)])
         return plan_redrive(letters, self._order.selection, rules_of(self._settings, counts, self._order.limit))
+
+    def _warn(
+        self, group: _Group, committed: Mapping[TopicPartition, Position | None], letters: Sequence[LetterFacts]
+    ) -> None:
+        """Say that what was redriven may be forgotten: brokers keep the commits of a group at rest for a while only."""
+        begin_ms = (time.time() - _FORGOTTEN_SECONDS) * 1000
+        if any(committed.values()) or not any(each.timestamp_ms < begin_ms for each in letters):
+            return
+        text = (
+            f"Group {redrive_group(group.group_id)} has noted nothing, and there are letters older than 7 days. If "
+            "some were redriven before, the brokers have forgotten it (offsets.retention.minutes): choose with --newer."
+        )
+        self._console.print(Text(text, style="yellow"), soft_wrap=True)
 
     def _show(self, previews: dict[str, _Preview]) -> bool:
         """Show what would be done, and say whether there is anything to do."""
@@ -253,8 +273,8 @@ class _Redriving:
             )
         topics = sorted({each.topic for each in partitions})
         consumer = new_consumer(self._settings, self._bootstrap_servers, topics, name)
-        patience = 2 * self._settings.kafka_session_timeout_ms / 1000 + 5
-        session = RedriveSession(consumer, admin, name, partitions, patience)
+        seconds = self._settings.kafka_session_timeout_ms / 1000
+        session = RedriveSession(consumer, admin, name, partitions, 2 * seconds + 5, seconds)
         try:
             await session.open()
             yield session

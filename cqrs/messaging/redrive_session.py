@@ -39,7 +39,9 @@ class RedriveSession:
         positions: Says whether a commit has arrived.
         group_id: The group.
         partitions: Every partition of the dead letter topics.
-        patience_seconds: How long to wait for partitions that others have; more than the group's session timeout.
+        patience_seconds: How long one that is at work waits for partitions that went to others.
+        joining_seconds: How long one that joins waits for them: less, so that it gives way, and longer than it takes
+            the group to notice that somebody left.
     """
 
     def __init__(
@@ -49,12 +51,13 @@ class RedriveSession:
         group_id: str,
         partitions: Collection[TopicPartition],
         patience_seconds: float,
+        joining_seconds: float,
     ) -> None:
         self._consumer = consumer
         self._positions = positions
         self._group_id = group_id
         self._partitions = frozenset(partitions)
-        self._patience = patience_seconds
+        self._patience, self._joining = patience_seconds, joining_seconds
         self._owned: frozenset[TopicPartition] = frozenset()
         self._has_all = asyncio.Event()
         self._working = asyncio.Lock()
@@ -76,7 +79,7 @@ class RedriveSession:
             first = min(self._partitions, key=lambda each: (each.topic, each.partition))
             if first not in self._owned:
                 raise self._busy()
-            await self._regain()
+            await self._regain(self._joining)
         self._is_open = True
 
     async def close(self) -> None:
@@ -93,7 +96,7 @@ class RedriveSession:
         """
         while True:
             if not self._has_all.is_set():
-                await self._regain()
+                await self._regain(self._patience)
             async with self._working:
                 if not self._has_all.is_set():
                     continue
@@ -145,11 +148,11 @@ class RedriveSession:
                     raise
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _regain(self) -> None:
+    async def _regain(self, seconds: float) -> None:
         """Wait until every partition is this member's."""
         trouble: Exception | None = None
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(seconds):
                 while not self._has_all.is_set():
                     try:
                         await self._consumer.poll(_POLL_SECONDS, ())

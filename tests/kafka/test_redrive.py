@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from rich.console import Console
 
 from cqrs.cli.program import ServiceProgram
 from cqrs.cli.redrive import RedriveOrder, redrive_letters
-from cqrs.kafka.clients import new_consumer
+from cqrs.kafka.clients import new_consumer, new_group_admin
 from cqrs.messaging.message import Message, Position, TopicPartition
-from cqrs.messaging.redrive_session import RedriveBusyException
+from cqrs.messaging.redrive_session import RedriveBusyException, RedriveSession
 from cqrs.testing.outside_client import OutsideClient
 from service.settings import EVENTS, OrderSettings
 from tests.scenario import scripted
 from tests.scenario.deployment import deployed
+from tests.unit.messaging.redrive_letters import letter_headers
 
 SECONDS = 60.0
 PARTITIONS = 3
@@ -123,6 +125,52 @@ async def test_mended_commands_are_redriven_in_order_and_halted_keys_go_on(shop:
     for each in again:
         sent = first[dict(each.headers)["ce_id"]]
         assert (each.key, each.value, each.partition) == (sent.key, sent.value, sent.partition)
+
+
+@pytest.mark.asyncio
+async def test_two_that_begin_at_once_send_nothing_twice(shop: Shop) -> None:
+    producer = Producer({"bootstrap.servers": shop.bootstrap})
+    for number in range(3_000):
+        headers: list[tuple[str, str | bytes | None]] = list(
+            letter_headers(number, topic=shop.commands, partition=number % PARTITIONS, group=shop.commands)
+        )
+        producer.produce(
+            f"{shop.commands}-dlt", b"%d" % number, key="k", partition=number % PARTITIONS, headers=headers
+        )
+    assert producer.flush(SECONDS) == 0
+
+    answers = await asyncio.gather(*[asyncio.to_thread(shop.redrives) for _ in range(2)], return_exceptions=True)
+    nothing = (0, "There is nothing to redrive.\n")  # one that came when the other one had ended
+    idle = [each for each in answers if isinstance(each, RedriveBusyException) or each == nothing]
+    done = [each for each in answers if each == (0, f"redriven   3000 to {shop.commands}\n")]
+    stored = await asyncio.to_thread(shop.records, shop.commands)
+
+    assert (len(idle), len(done)) == (1, 1), answers
+    assert sorted(int(each.value or b"") for each in stored) == list(range(3_000))
+    for partition in range(PARTITIONS):
+        values = [int(each.value or b"") for each in stored if each.partition == partition]
+        assert values == sorted(values)
+
+
+@pytest.mark.asyncio
+async def test_one_that_joins_all_the_same_gives_way_to_the_one_at_work(shop: Shop) -> None:
+    settings, group = shop.settings({}), f"{shop.commands}.redrive"
+    partitions = [TopicPartition(f"{shop.commands}-dlt", number) for number in range(PARTITIONS)]
+    async with new_group_admin(settings, shop.bootstrap) as admin, AsyncExitStack() as stack:
+
+        def session() -> RedriveSession:
+            consumer = new_consumer(settings, shop.bootstrap, [f"{shop.commands}-dlt"], group)
+            stack.push_async_callback(consumer.stop)
+            return RedriveSession(consumer, admin, group, partitions, SECONDS, 6.0)
+
+        at_work, later = session(), session()
+        await at_work.open()
+        with pytest.raises(RedriveBusyException):
+            await later.open()
+        await later.close()
+        async with at_work.turn():
+            await at_work.commit(partitions[1], Position(3, "note"))
+        assert (await admin.positions(group, partitions))[partitions[1]] == Position(3, "note")
 
 
 class _Other:

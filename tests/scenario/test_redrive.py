@@ -186,6 +186,7 @@ async def test_a_key_that_fails_again_stays_halted_and_is_told(tmp_path: Path) -
 
         assert await operator.redrives() == 1
         assert "failed again" in operator.said
+        assert "released" not in operator.said
         assert len(await found.letters(2)) == 2
         do(found, "two", key="k")
         await found.letters(3)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -121,6 +122,18 @@ def test_a_dry_run_shows_and_does_nothing(shop: Shop) -> None:
     assert shop.records("cmd") == []
     nothing = shop.redrives(dry_run=True, selection=Selection(offsets=frozenset({9})))
     assert (nothing[0], nothing[1].splitlines()[-1]) == (0, "There is nothing to redrive.")
+
+
+def test_old_letters_of_a_group_that_has_noted_nothing_may_have_been_redriven_before(shop: Shop) -> None:
+    producer = Producer({"bootstrap.servers": shop.broker.bootstrap_servers})
+    for at in range(2):
+        producer.produce("cmd-dlt", b"v", headers=list(letter_headers(at)), timestamp=1_700_000_000_000)
+    assert producer.flush(10) == 0
+
+    warning = "the brokers have forgotten it (offsets.retention.minutes): choose with --newer"
+    assert warning in shop.redrives(dry_run=True)[1]
+    assert warning in shop.redrives(selection=Selection(offsets=frozenset({0})))[1]
+    assert shop.redrives() == (0, "redriven   1 to cmd\n")
 
 
 def test_nobody_is_there_to_be_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
