@@ -78,9 +78,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
         default="service", min_length=1, description="The service's name in traces and logs; OTEL_SERVICE_NAME wins"
     )
 
-    kafka_bootstrap_servers: str | None = Field(
-        default=None, min_length=1, description="host:port,... of the brokers; not set: the embedded broker"
-    )
     kafka_client_id: str = Field(
         default_factory=_service_name, min_length=1, description="How the brokers' logs name this client"
     )
@@ -162,15 +159,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _secures_a_cluster(self) -> Self:
-        if self.kafka_security_protocol != "PLAINTEXT" and self.kafka_bootstrap_servers is None:
-            raise ValueError(
-                f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}, which the embedded broker does not know; "
-                "set KAFKA_BOOTSTRAP_SERVERS too"
-            )
-        return self
 
     @model_validator(mode="after")
     def _drains_in_time(self) -> Self:

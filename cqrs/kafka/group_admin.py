@@ -14,6 +14,7 @@ from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.membership import ours, theirs
+from cqrs.kafka.patience import PatientAdminClient
 from cqrs.messaging.message import Position, TopicPartition
 
 _CLOSE_SECONDS = 2.0
@@ -43,7 +44,7 @@ class GroupAdmin:
     ) -> None:
         self._timeout = timeout_seconds
         self._new_client = partial(
-            AIOKafkaAdminClient,
+            PatientAdminClient,
             bootstrap_servers=checked_addresses(bootstrap_servers),
             client_id=client_id,
             request_timeout_ms=int(timeout_seconds * 1000),

@@ -1,4 +1,4 @@
-"""Let aiokafka wait between two questions for metadata.
+"""Let aiokafka wait between two questions for metadata, and say why it cannot connect.
 
 While a partition has no leader, aiokafka's producer asks for metadata, and asks again with the answer, without a pause:
 a broker on the same machine that refuses connections is asked some thousand times a second. Here a question is only
@@ -11,13 +11,19 @@ deadline of its own, and it alone counts here: a broker that restarts may take l
 import asyncio
 import math
 from collections.abc import Callable
+from types import MethodType
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
+from cqrs.kafka.connecting import connect
 from cqrs.kafka.rebinding import rebound
+from cqrs.kafka.refusals import BrokerRefusedException
 from cqrs.kafka.repetition import quieten_aiokafka
 
 
@@ -27,7 +33,39 @@ class PatientClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untype
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._not_before = 0.0
+        self._refusals: dict[tuple[str, int], str] = {}
+        self._get_conn = MethodType(rebound(AIOKafkaClient._get_conn, create_conn=self._connect), self)  # noqa: SLF001
         quieten_aiokafka()
+
+    @property
+    def refusal(self) -> str:
+        """Return why brokers could not be connected to at the last attempt, or nothing."""
+        return "; ".join(self._refusals.values())
+
+    async def bootstrap(self) -> None:
+        """Find the cluster by the addresses that were given.
+
+        Raises:
+            BrokerRefusedException: none of them leads to it; says why, and what to try.
+        """
+        try:
+            await rebound(AIOKafkaClient.bootstrap, create_conn=self._connect)(self)
+        except KafkaConnectionError as error:
+            places = ", ".join(f"{host}:{port}" for host, port, _ in self.hosts)
+            closed = (
+                f"{places} let go of the connection at the first question; does it ask for SASL at this port? "
+                f"KAFKA_SECURITY_PROTOCOL is {self._security_protocol}"
+            )
+            raise BrokerRefusedException(self.refusal or closed) from error
+
+    async def _connect(self, host: str, port: int, **options: object) -> AIOKafkaConnection:
+        try:
+            connection = await connect(host, port, **options)
+        except BrokerRefusedException as error:
+            self._refusals[host, port] = str(error)
+            raise
+        self._refusals.pop((host, port), None)
+        return connection
 
     async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: set[str]) -> bool:
         if cluster_metadata is not self.cluster:
@@ -59,4 +97,12 @@ class PatientProducer(AIOKafkaProducer):  # type: ignore[misc]
         build: Callable[..., None] = rebound(
             AIOKafkaProducer.__init__, AIOKafkaClient=PatientClient, MessageAccumulator=PatientAccumulator
         )
+        build(self, **options)
+
+
+class PatientAdminClient(AIOKafkaAdminClient):  # type: ignore[misc]
+    """Be aiokafka's admin client, over a client that is patient."""
+
+    def __init__(self, **options: object) -> None:
+        build: Callable[..., None] = rebound(AIOKafkaAdminClient.__init__, AIOKafkaClient=PatientClient)
         build(self, **options)

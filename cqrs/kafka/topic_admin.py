@@ -13,6 +13,7 @@ from cqrs.exceptions import ConfigurationException, DependencyUnavailableExcepti
 from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import ends_within
 from cqrs.kafka.failures import kafka_failures
+from cqrs.kafka.patience import PatientAdminClient
 from cqrs.messaging.topics import TopicState, WantedTopic
 
 _CLOSE_SECONDS = 2.0
@@ -67,7 +68,7 @@ class TopicAdmin:
         """
         async with self._client(f"creating the topic {topic.name}") as client:
             answer = await client.create_topics([_new_topic(topic)])
-            for _, code, *words in answer.topic_errors:
+            for _, code, *words in answer.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
                 error = for_code(code)
                 if error is TopicAlreadyExistsError:
                     return False
@@ -94,7 +95,7 @@ class TopicAdmin:
         answers = await client.describe_configs(resources) if resources else []
         found: dict[str, dict[str, str]] = {}
         for answer in answers:
-            for code, _, _, name, entries in answer.resources:
+            for code, _, _, name, entries in answer.resources:  # pyright: ignore[reportAttributeAccessIssue]
                 if not code:  # else it may not be asked: what is not known is not judged
                     found[name] = {entry[0]: entry[1] for entry in entries}
         return found
@@ -109,7 +110,7 @@ class TopicAdmin:
 
     @asynccontextmanager
     async def _client(self, deed: str) -> AsyncIterator[AIOKafkaAdminClient]:
-        client = AIOKafkaAdminClient(
+        client = PatientAdminClient(
             bootstrap_servers=self._bootstrap_servers,
             client_id=self._client_id,
             request_timeout_ms=int(self._timeout * 1000),

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs for servers and clients; good for a day."""
+"""Certificates for tests: an authority, and what it signs for servers and clients; for a day."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 _DAY = timedelta(days=1)
@@ -21,7 +21,7 @@ class Identity:
 
     Attributes:
         certificate: The certificate, PEM.
-        key: Its private key, PEM (PKCS#8, without a password).
+        key: Its private key, PEM (PKCS#8).
     """
 
     certificate: Path
@@ -43,14 +43,22 @@ class CertificateAuthority:
         own = _certificate(self._name, self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
         self.certificate.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
-    def sign(self, name: str, *host_names: str) -> Identity:
-        """Return a new certificate for `name`, valid for `host_names`: names, and addresses such as 127.0.0.1."""
+    def sign(self, name: str, *host_names: str, ends: timedelta = _DAY, key_password: str | None = None) -> Identity:
+        """Return a new certificate for `name`, in files of this name.
+
+        Args:
+            name: Who it is for.
+            host_names: What it is valid for: names, and addresses such as 127.0.0.1.
+            ends: From now until it expires; less than nothing for one that has expired.
+            key_password: What its key is locked with; None leaves it open.
+        """
         identity, key = Identity(self._folder / f"{name}.pem", self._folder / f"{name}.key"), _new_key()
-        made = _certificate(_name(name), self._name, key, x509.BasicConstraints(ca=False, path_length=None))
+        made = _certificate(_name(name), self._name, key, x509.BasicConstraints(ca=False, path_length=None), ends)
         if host_names:
             made = made.add_extension(x509.SubjectAlternativeName([_host(each) for each in host_names]), critical=False)
         identity.certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
-        identity.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        locked = BestAvailableEncryption(key_password.encode()) if key_password is not None else NoEncryption()
+        identity.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
         return identity
 
 
@@ -63,7 +71,11 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, constraints: x509.BasicConstraints
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPrivateKey,
+    constraints: x509.BasicConstraints,
+    ends: timedelta = _DAY,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -72,8 +84,8 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
+        .not_valid_before(now - 2 * _DAY)
+        .not_valid_after(now + ends)
         .add_extension(constraints, critical=True)
     )
 

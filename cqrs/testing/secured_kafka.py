@@ -44,7 +44,7 @@ class SecuredKafka:
 
     Attributes:
         server: The broker.
-        authority: What signed the broker's certificate, which is for localhost and 127.0.0.1.
+        authority: What signed the broker's certificate, which is for localhost alone.
         client: A certificate that the broker takes.
         stranger: A certificate of an authority that it does not know.
     """
@@ -83,7 +83,7 @@ class SecuredKafka:
         self.server.close()
 
     def _identity(self, folder: Path) -> Mapping[str, str]:
-        identity, store = self.authority.sign("broker", "localhost", "127.0.0.1"), folder / "broker-store.pem"
+        identity, store = self.authority.sign("broker", "localhost"), folder / "broker-store.pem"
         store.write_text(identity.key.read_text("utf-8") + identity.certificate.read_text("utf-8"), "utf-8")
         return {
             "ssl.keystore.type": "PEM",

@@ -1,25 +1,19 @@
-"""A secured cluster's settings become the clients' options, and what is wrong with a file is said at start."""
+"""A secured cluster's settings become the clients' options, and certificates that are renewed are taken up."""
 
 import asyncio
-import json
 import logging
+import socket
 import ssl
-import threading
-from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ClassVar
-from urllib.parse import parse_qs
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
 
 from cqrs.config.settings import ServiceSettings
-from cqrs.exceptions import ConfigurationException
-from cqrs.kafka.oauth import ClientCredentials, EndpointTokens, FileTokens
-from cqrs.kafka.security import security_options
+from cqrs.config.tls_files import TlsFiles
+from cqrs.kafka import security
+from cqrs.kafka.security import RenewedContext, security_options
 from cqrs.testing.certificates import CertificateAuthority, Identity
 from cqrs.testing.outside_security import outside_options
 
@@ -89,109 +83,90 @@ def test_scram_is_given_user_and_password() -> None:
     assert outside_options(made(**SCRAM))["sasl.password"] == "p"
 
 
-def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    settings = made(
-        kafka_security_protocol="SSL",
-        kafka_ssl_cafile=tmp_path / "ca.pem",
-        kafka_ssl_certfile=tmp_path / "c.pem",
-        kafka_ssl_keyfile=tmp_path,
-    )
-    with pytest.raises(ConfigurationException) as refused:
-        security_options(settings)
-    assert len(refused.value.problems) == 3
-
-
-def test_files_that_hold_something_else_are_refused(tmp_path: Path, authority: CertificateAuthority) -> None:
-    nonsense = tmp_path / "nonsense.pem"
-    nonsense.write_text("no certificate", "utf-8")
-    with pytest.raises(ConfigurationException, match="KAFKA_SSL_CAFILE"):
-        security_options(made(kafka_security_protocol="SSL", kafka_ssl_cafile=nonsense))
-    with pytest.raises(ConfigurationException, match="KAFKA_SSL_KEY_PASSWORD"):
-        security_options(
-            made(
-                kafka_security_protocol="SSL",
-                kafka_ssl_cafile=authority.certificate,
-                kafka_ssl_certfile=nonsense,
-                kafka_ssl_keyfile=nonsense,
-            )
-        )
-
-
 def test_a_password_in_the_clear_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    clear = SCRAM | {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_mechanism": "PLAIN"}
+    security._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
-        security_options(made(**SCRAM | {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_mechanism": "PLAIN"}))
-    assert "unencrypted" in caplog.text
+        security_options(made(**clear))
+        security_options(made(**clear))
+    assert caplog.text.count("unencrypted") == 1
+
+
+def test_clients_with_the_same_credentials_share_their_tokens() -> None:
+    given = {
+        "kafka_security_protocol": "SASL_SSL",
+        "kafka_sasl_mechanism": "OAUTHBEARER",
+        "kafka_sasl_oauth_token_url": "https://idp/token",
+        "kafka_sasl_oauth_client_id": "c",
+        "kafka_sasl_oauth_client_secret": "s",
+    }
+    first, second = (security_options(made(**given))["sasl_oauth_token_provider"] for _ in range(2))
+    other = security_options(made(**given | {"kafka_sasl_oauth_client_secret": "t"}))["sasl_oauth_token_provider"]
+    assert first is second
+    assert first is not other
+
+
+class Renewal:
+    """A certificate whose files are written again, and a server that asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.authority = CertificateAuthority(folder)
+        self.files = TlsFiles(self.authority.certificate, folder / "tls.crt", folder / "tls.key")
+        self._server = self.authority.sign("server", "localhost")
+        self.renew("first")
+
+    def renew(self, name: str) -> None:
+        made = self.authority.sign(name)
+        for new, place in ((made.certificate, self.files.certfile), (made.key, self.files.keyfile)):
+            assert place is not None
+            new.replace(place)
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[Callable[[ssl.SSLContext], Awaitable[str]]]:
+        """Return what connects, and says by whose certificate."""
+        asking = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.authority.certificate)
+        asking.load_cert_chain(self._server.certificate, self._server.key)
+        asking.verify_mode = ssl.CERT_REQUIRED
+
+        async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            subject = writer.get_extra_info("peercert")["subject"]
+            writer.write(f"{subject[0][0][1]}\n".encode())
+            await writer.drain()
+            writer.close()
+
+        async def connect(context: ssl.SSLContext) -> str:
+            port = listening.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=context)
+            told = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+            return told.decode().strip()
+
+        async with await asyncio.start_server(tell, "localhost", 0, ssl=asking, family=socket.AF_INET) as listening:
+            yield connect
 
 
 @pytest.mark.asyncio
-async def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text(" first\n", "utf-8")
-    tokens = FileTokens(path)
-    assert await tokens.token() == "first"
-    path.write_text("second", "utf-8")
-    assert await tokens.token() == "second"
-    path.write_text("", "utf-8")
-    with pytest.raises(KafkaConnectionError, match="is empty"):
-        await tokens.token()
-    path.unlink()
-    with pytest.raises(KafkaConnectionError, match="cannot be read"):
-        await tokens.token()
-
-
-class Endpoint(BaseHTTPRequestHandler):
-    """Give out numbered tokens, and remember who asked for what."""
-
-    asked: ClassVar[list[tuple[str, dict[str, list[str]]]]] = []
-    answer: ClassVar[bytes | None] = None
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        proof = b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
-        Endpoint.asked.append((proof, parse_qs(body)))
-        given = {"access_token": f"token-{len(Endpoint.asked)}", "expires_in": 100}
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(Endpoint.answer or json.dumps(given).encode())
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@contextmanager
-def endpoint(answer: bytes | None = None) -> Iterator[str]:
-    Endpoint.asked, Endpoint.answer = [], answer
-    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/token"
-        finally:
-            server.shutdown()
-            thread.join()
+async def test_a_renewed_certificate_is_shown_at_the_next_connection(tmp_path: Path) -> None:
+    renewal = Renewal(tmp_path)
+    context = RenewedContext.of(renewal.files)
+    async with renewal.server() as connect:
+        assert await connect(context) == "first"
+        renewal.renew("second")
+        assert [await connect(context), await connect(context)] == ["second", "second"]
 
 
 @pytest.mark.asyncio
-async def test_a_token_is_asked_for_once_and_again_when_most_of_its_life_is_over() -> None:
-    now = [0.0]
-    with endpoint() as url:
-        tokens = EndpointTokens(ClientCredentials(url, "me:here", "s&cret", "kafka"), lambda: now[0])
-        assert await asyncio.gather(*(tokens.token() for _ in range(5))) == ["token-1"] * 5
-        now[0] = 79.0
-        assert await tokens.token() == "token-1"
-        now[0] = 80.0
-        assert await tokens.token() == "token-2"
-
-    assert Endpoint.asked[0] == ("me%3Ahere:s%26cret", {"grant_type": ["client_credentials"], "scope": ["kafka"]})
-
-
-@pytest.mark.parametrize("answer", [b"no JSON", b"{}", b"[1]"])
-@pytest.mark.asyncio
-async def test_an_endpoint_that_gives_none_is_a_broker_that_cannot_be_reached(answer: bytes) -> None:
-    with endpoint(answer) as url, pytest.raises(KafkaConnectionError, match="gives no token"):
-        await EndpointTokens(ClientCredentials(url, "c", "s")).token()
-
-
-@pytest.mark.asyncio
-async def test_an_endpoint_that_is_away_is_a_broker_that_cannot_be_reached() -> None:
-    with pytest.raises(KafkaConnectionError, match="gives no token"):
-        await EndpointTokens(ClientCredentials("http://127.0.0.1:1/token", "c", "s")).token()
+async def test_files_of_no_use_leave_what_was_loaded_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    renewal = Renewal(tmp_path)
+    context = RenewedContext.of(renewal.files)
+    assert renewal.files.keyfile is not None
+    async with renewal.server() as connect:
+        renewal.authority.sign("other").key.replace(renewal.files.keyfile)
+        assert [await connect(context), await connect(context)] == ["first", "first"]
+        assert caplog.text.count("Renewed certificates cannot be used") == 1
+        renewal.files.keyfile.unlink()
+        assert await connect(context) == "first"
+        renewal.renew("third")
+        assert await connect(context) == "third"
