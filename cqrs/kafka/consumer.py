@@ -171,12 +171,12 @@ class KafkaConsumer:
 
     async def stop(self) -> None:
         """Leave the group without committing anything; harmless when called again."""
-        line, self._line = self._line, None
-        joining, self._joining = self._joining, None
         self._listener = None
+        joining, self._joining = self._joining, None
         if joining is not None:
             joining.cancel()
-            await asyncio.wait({joining})
+            await asyncio.gather(joining, return_exceptions=True)
+        line, self._line = self._line, None
         if line is not None and not await line.close(self._stop_timeout):
             self._say_that_nobody_heard()
 
@@ -258,7 +258,7 @@ class KafkaConsumer:
             raise DependencyUnavailableException("kafka", f"reading {self._where}: {reason}")
         if quiet > self._silence:
             with kafka_failures(f"reading {self._where}"):
-                await line.ask()
+                await line.ask(min(self._request_timeout, self._silence))
 
 
 def _ms(seconds: float) -> int:

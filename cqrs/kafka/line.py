@@ -93,14 +93,14 @@ class Line:
             return set(positions)
         return lost
 
-    async def ask(self) -> None:
+    async def ask(self, seconds: float) -> None:
         """Have a broker answer while there is nothing to fetch: no room, no partitions, or a rebalance.
 
         Raises:
             KafkaError: the broker refuses to answer.
-            TimeoutError: no broker answers.
+            TimeoutError: no broker answers in `seconds`.
         """
-        async with asyncio.timeout(self._request_seconds):
+        async with asyncio.timeout(seconds):
             await self._client.ask_broker()
 
     @property

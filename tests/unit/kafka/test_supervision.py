@@ -322,3 +322,36 @@ async def test_a_task_of_the_client_that_ended_without_a_word_is_noticed(
     assert service.longest_wait < LONGEST_SECONDS
     assert "a task of the client has ended" in service.errors[0]
     assert len(service.assignments) == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_poll_does_not_wait_for_a_long_joining_and_a_stop_ends_it(
+    broker: EmbeddedBroker, consumers: MakeConsumer, producers: MakeProducer, fails: bool
+) -> None:
+    consumer = consumers(session_timeout_seconds=10, silence_seconds=0.3, start_timeout_seconds=20)
+    await consumer.start(Service(producers(), consumer))
+    assert consumer._line is not None
+    attrgetter("_fetcher._fetch_task")(consumer._line._client).cancel()
+    assert "reading" in await why_not(consumer)
+    broker.delay_answers(60_000)
+    began = time.monotonic()
+    assert not await consumer.poll(0.1)
+    assert "has taken 0." in await why_not(consumer)
+    if fails:
+        assert consumer._joining is not None
+        broker.broker_down()
+        await asyncio.wait({consumer._joining})
+    await consumer.stop()
+    assert time.monotonic() - began < 5
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def why_not(consumer: KafkaConsumer) -> str:
+    """Poll until that is an error, and return what it says."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await consumer.poll(0.1)
+            except DependencyUnavailableException as error:
+                return str(error)
