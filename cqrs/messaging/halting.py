@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cqrs.messaging.commit_note import MOST_HALTED, key_digest
-from cqrs.messaging.dead_letter_headers import REDRIVE_COUNT, REDRIVE_RELEASE
+from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, REDRIVE_COUNT, REDRIVE_RELEASE
 from cqrs.messaging.dead_letters import HaltingException
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
 from cqrs.messaging.message import Message, TopicPartition
@@ -30,6 +30,7 @@ class HaltedKeys:
 
     def __init__(self) -> None:
         self._digests: dict[tuple[str, int], set[bytes]] = {}
+        self._stopped_at: dict[tuple[str, int], dict[bytes, int]] = {}
 
     def assign(self, partition: TopicPartition, digests: Iterable[bytes]) -> None:
         """Take over what the last owner of `partition` had noted."""
@@ -38,6 +39,7 @@ class HaltedKeys:
     def revoke(self, partition: TopicPartition) -> None:
         """Forget the keys of `partition`."""
         self._digests.pop((partition.topic, partition.partition), None)
+        self._stopped_at.pop((partition.topic, partition.partition), None)
 
     def of(self, partition: TopicPartition) -> frozenset[bytes]:
         """Return the digests of the halted keys of `partition`."""
@@ -54,6 +56,19 @@ class HaltedKeys:
         """Say whether the key of `message` is halted."""
         return _holds(self.beside(message), message)
 
+    def may_run(self, message: Message) -> bool:
+        """Say whether a redriven record of a halted key has its turn: none before it has failed again."""
+        first = first_offset(message)
+        return first <= self._stopped(message).get(key_digest(message.key), first)
+
+    def went_on(self, message: Message) -> None:
+        """Let those run that lay behind a redriven record which had failed again before."""
+        if self._stopped(message).get(key_digest(message.key)) == first_offset(message):
+            del self._stopped(message)[key_digest(message.key)]
+
+    def _stopped(self, message: Message) -> dict[bytes, int]:
+        return self._stopped_at.setdefault((message.topic, message.partition), {})
+
     def halt(self, message: Message, digests: set[bytes] | None = None) -> None:
         """Halt the key of `message`; the whole partition when too many of its keys are halted already.
 
@@ -62,6 +77,7 @@ class HaltedKeys:
             digests: Of the assignment in which that was; None for the present one.
         """
         digests = self.beside(message) if digests is None else digests
+        self._stopped(message)[key_digest(message.key)] = first_offset(message)
         full = len(digests | {EVERY_KEY}) >= MOST_HALTED
         digests.add(EVERY_KEY if full else key_digest(message.key))
         what = "every key of its partition" if full else f"its key {message.key!r}"
@@ -89,14 +105,16 @@ def halt(keys: HaltedKeys) -> Middleware:
             digests = keys.beside(message)
             redriven = False
             if digests and _holds(digests, message):
-                redriven = _has(message, REDRIVE_COUNT)
+                redriven = _has(message, REDRIVE_COUNT) and keys.may_run(message)
                 if not redriven and delivery.refusal is None:
                     delivery = replace(delivery, refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
             outcome = await handler(delivery)
             if isinstance(outcome.error, HaltingException) and outcome.error.halts == "first":
                 keys.halt(message, digests)
-            elif redriven and outcome.name in ("handled", "skipped") and _has(message, REDRIVE_RELEASE):
-                keys.release(message, digests)
+            elif redriven and outcome.name in ("handled", "skipped"):
+                keys.went_on(message)
+                if _has(message, REDRIVE_RELEASE):
+                    keys.release(message, digests)
             return outcome
 
         return halting
@@ -110,3 +128,9 @@ def _holds(digests: set[bytes], message: Message) -> bool:
 
 def _has(message: Message, name: str) -> bool:
     return any(key == name and value for key, value in message.headers)
+
+
+def first_offset(message: Message) -> int:
+    """Return where the record lay when it failed first; where it lies, for one that did not."""
+    found = next((value for name, value in message.headers if name == ORIGINAL_OFFSET), None)
+    return int.from_bytes(found, "big", signed=True) if found is not None and len(found) == 8 else message.offset

@@ -195,6 +195,26 @@ async def test_a_key_that_fails_again_stays_halted_and_is_told(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
+async def test_what_stands_behind_one_that_fails_again_waits_for_it(tmp_path: Path) -> None:
+    async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
+        stage, operator = scripted.stage, Operator(found, tmp_path)
+        stage.fails("one", BusyException("not yet"))
+        for what in ("one", "two", "three"):
+            do(found, what, key="k")
+        await found.letters(3)
+        await operator.redrives()
+        await found.letters(6)
+        assert stage.done == [], "two and three do not run before one"
+        stage.scripts.clear()
+        assert await operator.redrives() == 0
+        await stage.until(lambda: len(stage.done) == 3)
+        do(found, "four", key="k")
+        await stage.until(lambda: len(stage.done) == 4)
+
+    assert stage.done == ["one", "two", "three", "four"]
+
+
+@pytest.mark.asyncio
 async def test_a_dry_run_shows_what_would_go_where_and_sends_nothing(tmp_path: Path) -> None:
     async with deployed(scripted.scripted(tmp_path)) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
