@@ -23,7 +23,8 @@ MakeProducer = Callable[..., KafkaProducer]
 MakeConsumer = Callable[..., KafkaConsumer]
 
 SESSION_SECONDS = 1.01
-LONGEST_SECONDS = SESSION_SECONDS + 1
+LONGEST_SECONDS = SESSION_SECONDS + 2
+"""A second is the promise; the other one is for a machine that is busy with other tests: idle, 2.0 s are the most."""
 CALM_SECONDS = 0.2
 
 OUT_OF_RANGE, NOT_LEADER, LOADING, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER = 1, 6, 14, 16, 22, 25
