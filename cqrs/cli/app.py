@@ -81,10 +81,9 @@ def _add_send(app: typer.Typer, program: ServiceProgram[S]) -> None:
 def _add_topics(app: typer.Typer, program: ServiceProgram[S]) -> None:
     topics = typer.Typer(help="Look at the topics that the service needs, and make them.", no_args_is_help=True)
     app.add_typer(topics, name="topics")
-    as_json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
     @topics.command()
-    def check(json: as_json = False) -> None:
+    def check(json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False) -> None:
         """Show every topic beside how it should be: exit code 0 all well, 1 something is not, 2 not asked."""
         with explained_failures():
             from cqrs.cli.topics import check_topics
@@ -97,7 +96,7 @@ def _add_topics(app: typer.Typer, program: ServiceProgram[S]) -> None:
         add_partitions: Annotated[
             bool, typer.Option("--add-partitions", help="Grow topics that have too few; keys move.")
         ] = False,
-        json: as_json = False,
+        json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     ) -> None:
         """Make the topics that are missing; harmless when they are there, and when several do it at once."""
         with explained_failures():
