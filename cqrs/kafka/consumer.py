@@ -106,7 +106,7 @@ class KafkaConsumer:
         self._listener: RebalanceListener | None = None
         self._line: Line | None = None
         self._joining: asyncio.Task[None] | None = None
-        self._joining_since, self._last_failure = 0.0, ""
+        self._joining_since, self._last_failure, self._left_behind = 0.0, "", ""
         self._cut_logs, self._pace = CutLogs(), Pace(_REPLACEMENTS, _FORGET_SECONDS)
 
     async def start(self, listener: RebalanceListener) -> None:
@@ -213,13 +213,13 @@ class KafkaConsumer:
         begin = partial(client.begin, is_gone=self._is_gone)
         line = Line(client, listener, begin, self._request_timeout)
         try:
-            await line.join(self._topics, self._start_timeout, self._rebalance_timeout)
+            await line.join(self._topics, self._start_timeout, self._rebalance_timeout, self._left_behind)
         except Exception as error:
             raise await self._give_up(line, "joining", error) from error
         except BaseException:
             await self._end(line)
             raise
-        self._line = line
+        self._line, self._left_behind = line, ""
 
     async def _give_up(self, line: Line, deed: str, error: Exception) -> DependencyUnavailableException:
         """Let go of a client that failed, and return what to raise; the next poll makes another."""
@@ -239,7 +239,9 @@ class KafkaConsumer:
         return unavailable(f"{deed} {self._where}", error)
 
     async def _end(self, line: Line) -> None:
-        if not await line.end(_LEAVE_SECONDS):
+        left = await line.end(_LEAVE_SECONDS)
+        self._left_behind = line.left_behind or self._left_behind
+        if not left:
             self._say_that_nobody_heard()
 
     def _is_gone(self, place: KafkaPartition, offset: int) -> bool:

@@ -42,19 +42,26 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
 
     Args:
         on_join: Is called before the group is asked to let this member in, which may take as long as a rebalance.
+        known_as: The id of a member that the group was not told of leaving, to go on as; otherwise everybody would wait
+            until its session is over.
 
     Attributes:
         heard_at: When a broker last answered, in the seconds of `time.monotonic`.
+        left_behind: After `close`, the id of the member that the group was not told of leaving; otherwise nothing.
     """
 
     _metadata_snapshot: dict[str, int]
 
-    def __init__(self, *args: object, on_join: Callable[[], None] | None = None, **options: object) -> None:
+    def __init__(
+        self, *args: object, on_join: Callable[[], None] | None = None, known_as: str = "", **options: object
+    ) -> None:
         self._on_join = on_join
         self.heard_at = time.monotonic()
         self._settled_generation: int | None = None
         self._leaving_task: asyncio.Task[None] | None = None
         super().__init__(*args, **options)
+        self.member_id = known_as
+        self.left_behind = ""
 
     @property
     def tasks(self) -> Iterator[asyncio.Task[None]]:
@@ -109,6 +116,8 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
         async with wait:
             answer: _Answer = await super()._send_req(request)
         self.heard_at = time.monotonic()
+        if isinstance(request, LeaveGroupRequest) and not answer.error_code:
+            self.left_behind = ""
         return answer
 
     @asynccontextmanager
@@ -142,6 +151,10 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
         super().reset_generation()
         if known and self.coordinator_id is not None:
             self._leaving_task = asyncio.create_task(self._leave_as(known))
+
+    async def _maybe_leave_group(self) -> None:
+        self.left_behind = self.member_id
+        await super()._maybe_leave_group()
 
     async def _leave_as(self, member_id: str) -> None:
         with suppress(KafkaError):
@@ -202,8 +215,9 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
 
 
 class _Answer(Protocol):
-    """Name what is read of aiokafka's response to an OffsetFetch."""
+    """Name what is read of aiokafka's responses."""
 
+    error_code: int
     topics: Collection[tuple[str, Collection[tuple[int, int, str | None, int]]]]
 
 

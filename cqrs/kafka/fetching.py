@@ -81,13 +81,14 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         build: Callable[..., None] = rebound(AIOKafkaConsumer.__init__, AIOKafkaClient=_WatchedClient)
         build(self, *topics, **options)
 
-    async def start(self, on_join: Callable[[], None] | None = None) -> None:
+    async def start(self, on_join: Callable[[], None] | None = None, known_as: str = "") -> None:
         """Connect, join the group and wait for the first assignment.
 
         Args:
             on_join: Is called when the group's coordinator is found, and the group may take its time.
+            known_as: The `member_id` of a client that is replaced by this one.
         """
-        coordinator = partial(CarefulCoordinator, on_join=on_join)
+        coordinator = partial(CarefulCoordinator, on_join=on_join, known_as=known_as)
         await rebound(AIOKafkaConsumer.start, Fetcher=_TolerantFetcher, GroupCoordinator=coordinator)(self)
 
     async def begin(
@@ -162,6 +163,12 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         """Return how long no broker of the group has answered anything."""
         answered_at = 0.0 if self._fetcher is None else self._fetcher.answered_at
         return time.monotonic() - max(answered_at, self._coordinator.heard_at)
+
+    @property
+    def member_id(self) -> str:
+        """Return by what name the group may know this member; nothing before it joined and once it has left."""
+        coordinator = self._coordinator
+        return (coordinator.left_behind or coordinator.member_id) if coordinator else ""
 
     @property
     def trouble(self) -> str:

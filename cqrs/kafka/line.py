@@ -29,6 +29,10 @@ class Line:
         listener: Who is told of the partitions.
         begin: Reads the committed positions and has fetching begin there.
         request_seconds: How long one request, and one commit, may take.
+
+    Attributes:
+        left_behind: After its end, by what name the group still knows this member because it did not hear of its
+            leaving; otherwise nothing.
     """
 
     def __init__(
@@ -37,21 +41,25 @@ class Line:
         self._client = client
         self._membership = Membership(listener, begin, request_seconds)
         self._request_seconds = request_seconds
+        self.left_behind = ""
 
-    async def join(self, topics: Collection[str], start_seconds: float, rebalance_seconds: float) -> None:
+    async def join(
+        self, topics: Collection[str], start_seconds: float, rebalance_seconds: float, known_as: str
+    ) -> None:
         """Join the group and return once the listener knows its partitions.
 
         Args:
             topics: What to read.
             start_seconds: How long it may take beside the time that the group gives its members.
             rebalance_seconds: How long the group waits for members that still have work in hand.
+            known_as: What the line before this one has `left_behind`.
 
         Raises:
             Exception: whatever went wrong; the line has to be ended.
         """
         self._client.subscribe(topics=topics, listener=self._membership)
         async with asyncio.timeout(start_seconds) as deadline:
-            await self._client.start(_Extension(deadline, start_seconds + rebalance_seconds))
+            await self._client.start(_Extension(deadline, start_seconds + rebalance_seconds), known_as)
             await self._membership.settled()
 
     async def poll(
@@ -138,6 +146,7 @@ class Line:
         try:
             return await ends_within(self._client.stop(), leave_seconds)
         finally:
+            self.left_behind = self._client.member_id
             await abandon_consumer(self._client)
 
     async def _fetch(self, timeout_seconds: float, wanted: Collection[TopicPartition] | None, most: int) -> None:

@@ -17,7 +17,7 @@ from cqrs.kafka.oauth import NoTokenException
 # The codes of OpenSSL's X509_verify_cert_error_string(3).
 _NOT_YET, _EXPIRED = 9, 10
 _OTHER_HOST = (62, 64)
-_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
+_UNKNOWN_AUTHORITY = (2, 7, 18, 19, 20, 21, 27)
 
 _TOKENS = "the token of KAFKA_SASL_OAUTH_TOKEN_FILE or KAFKA_SASL_OAUTH_TOKEN_URL: who it is for, and until when"
 _TLS_ENDED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError, ssl.SSLEOFError)

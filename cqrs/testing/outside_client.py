@@ -22,7 +22,7 @@ from cqrs.messaging import envelope
 from cqrs.messaging.message import Headers, Message, Receipt
 from cqrs.messaging.tracing import TRACE_HEADERS
 from cqrs.testing.outside_avro import OutsideAvro
-from cqrs.testing.outside_failures import LibraryLog, UnsendableException, broker_failures
+from cqrs.testing.outside_failures import LibraryLog, Trouble, UnsendableException, broker_failures
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
@@ -86,6 +86,7 @@ class OutsideClient:
         self._source = source
         self._avro = OutsideAvro(registry_url, timeout_seconds)
         self._producer: Producer | None = None
+        self._trouble = Trouble()
         self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -210,8 +211,9 @@ class OutsideClient:
         Raises:
             DependencyUnavailableException: the broker did not answer in time.
         """
-        with broker_failures(f"asking {self._bootstrap_servers} for its topics"):
-            found = self._connected().list_topics(timeout=self._timeout)
+        producer = self._connected()
+        with broker_failures(f"asking {self._bootstrap_servers} for its topics", lambda: self._trouble.words(producer)):
+            found = producer.list_topics(timeout=self._timeout)
         return {name: len(topic.partitions) for name, topic in sorted(found.topics.items())}
 
     def reader(self, topics: Sequence[str], *, at_end: bool = False) -> OutsideReader:
@@ -276,7 +278,7 @@ class OutsideClient:
         answers: list[tuple[KafkaError | None, KafkaMessage]] = []
         deadline = time.monotonic() + self._timeout
         producer = self._connected()
-        with broker_failures(f"sending to {topic}"):
+        with broker_failures(f"sending to {topic}", lambda: self._trouble.words(producer)):
             producer.produce(
                 topic,
                 value=value,
@@ -288,7 +290,7 @@ class OutsideClient:
                 producer.poll(_POLL_SECONDS)
             if not answers:
                 detail = f"{self._bootstrap_servers} did not acknowledge a message to {topic} in {self._timeout:g} s"
-                raise DependencyUnavailableException("kafka", detail)
+                raise DependencyUnavailableException("kafka", detail + self._trouble.words(producer))
             error, message = answers[0]
             if error is not None:
                 raise KafkaException(error)
@@ -306,6 +308,7 @@ class OutsideClient:
                         "message.max.bytes": _LARGEST_MESSAGE,
                         "message.timeout.ms": int(self._timeout * 1000),
                         "partitioner": "murmur2_random",  # as Java's and aiokafka's producers place keys
+                        "error_cb": self._trouble.hear,
                         **self._options,
                     },
                     logger=LibraryLog(),

@@ -1,10 +1,10 @@
 """What an outside client makes of the errors of its libraries."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from cqrs.exceptions import CqrsException, DependencyUnavailableException
 
@@ -20,6 +20,9 @@ _REFUSALS = frozenset(
     }
 )
 
+# librdkafka's own codes are public, and written with an underscore.
+_CONSEQUENCES = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
+_AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT})  # noqa: SLF001
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +39,30 @@ class UnsendableException(CqrsException):
     """Report what cannot be sent: it does not fit its schema, or broker or registry refuse it for what it is."""
 
 
+class Trouble:
+    """Remember why no broker could be connected to: librdkafka tells it beside the call that waits for one."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def hear(self, error: KafkaError) -> None:
+        """Be what librdkafka calls with each error of a connection: its `error_cb`."""
+        if error.code() not in _CONSEQUENCES:
+            self._last = error.str()
+
+    def words(self, client: Producer | Consumer) -> str:
+        """Return what was told last, once `client` has told all it knows."""
+        client.poll(0)
+        return f" ({self._last})" if self._last else ""
+
+
 @contextmanager
-def broker_failures(deed: str) -> Iterator[None]:
-    """Turn confluent-kafka's errors into ours; `deed` says what was tried.
+def broker_failures(deed: str, why: Callable[[], str] = str) -> Iterator[None]:
+    """Turn confluent-kafka's errors into ours.
+
+    Args:
+        deed: What was tried, for the message.
+        why: Says what else is known when no broker answers.
 
     Raises:
         UnsendableException: the broker refuses this message.
@@ -48,6 +72,9 @@ def broker_failures(deed: str) -> Iterator[None]:
         yield
     except KafkaException as raised:
         error = raised.args[0]
-        refused = isinstance(error, KafkaError) and error.code() in _REFUSALS
-        reason = f"{deed} failed: {error.str() if isinstance(error, KafkaError) else error}"
-        raise (UnsendableException(reason) if refused else DependencyUnavailableException("kafka", reason)) from raised
+        known = isinstance(error, KafkaError)
+        reason = f"{deed} failed: {error.str() if known else error}"
+        if known and error.code() in _REFUSALS:
+            raise UnsendableException(reason) from raised
+        away = why() if known and error.code() in _AWAY else ""
+        raise DependencyUnavailableException("kafka", f"{reason}{away}") from raised

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,7 @@ from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITI
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
-from cqrs.testing.outside_failures import LibraryLog, broker_failures
+from cqrs.testing.outside_failures import LibraryLog, Trouble, broker_failures
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
@@ -102,9 +102,10 @@ class OutsideReader:
         self._timeout = timeout_seconds
         self._received: list[Received] = []
         self._unread: set[tuple[str, int]] = set()
-        self._consumer = _consumer(bootstrap_servers, options or {})
+        trouble = Trouble()
+        self._consumer = _consumer(bootstrap_servers, {"error_cb": trouble.hear, **(options or {})})
         try:
-            with broker_failures(f"reading {', '.join(topics)}"):
+            with broker_failures(f"reading {', '.join(topics)}", lambda: trouble.words(self._consumer)):
                 self._assign(topics, at_end=at_end)
         except BaseException:
             self.close()
@@ -280,7 +281,7 @@ def _is_letter(received: Received, suffix: str) -> bool:
     return received.message.topic.endswith(suffix)
 
 
-def _consumer(bootstrap_servers: str, options: OutsideOptions) -> Consumer:
+def _consumer(bootstrap_servers: str, options: Mapping[str, object]) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap_servers,

@@ -65,6 +65,8 @@ class Member:
             messages = await self.consumer.poll(0.1, self.wanted)
         except DependencyUnavailableException as error:
             self.errors.append(str(error))
+            async with self._changed:
+                self._changed.notify_all()
             await asyncio.sleep(0.05)
             return
         self.found += messages
@@ -136,6 +138,31 @@ async def test_a_broker_that_is_killed_and_back_after_8_seconds_is_read_within_3
     assert done - killed < 30
     assert sorted(member.values, key=str) == [b"after"] * 3 + [b"before"] * 3
     assert any("no fetch was answered" in each for each in member.errors), "away for longer than silence_seconds"
+
+
+@pytest.mark.asyncio
+async def test_after_an_absence_in_which_the_client_was_replaced_nobody_waits_for_the_member_it_was(
+    kafka_server: KafkaServer,
+    create_topics: CreateTopics,
+    producers: MakeProducer,
+    consumers: MakeConsumer,
+    record_property: Note,
+) -> None:
+    [topic] = create_topics("replaced")
+    producer = producers()
+    member = Member(consumers(topic, session_timeout_seconds=30.0, silence_seconds=1.0, rejoin_seconds=3.0))
+    await member.consumer.start(member)
+    async with polling(member):
+        await asyncio.to_thread(kafka_server.kill)
+        await member.until(lambda: any("joining" in each for each in member.errors))
+        await asyncio.to_thread(kafka_server.start)
+        back = time.monotonic()
+        await send(producer, topic, 0, b"after")
+        await member.until(lambda: member.values == [b"after"])
+        took = time.monotonic() - back
+    record_property(MEASURED, f"read again {took:.1f} s after the start; a session takes 30 s")
+    assert took < 12
+    assert len(member.assignments) == 2
 
 
 @pytest.mark.asyncio

@@ -326,6 +326,27 @@ async def test_a_task_of_the_client_that_ended_without_a_word_is_noticed(
 
 
 @pytest.mark.asyncio
+async def test_who_could_not_say_that_it_leaves_comes_back_as_the_same_member(
+    broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer, answers: Answers
+) -> None:
+    consumer = consumers(session_timeout_seconds=SESSION_SECONDS)
+    service = Service(producers(), consumer)
+    await consumer.start(service)
+    assert consumer._line is not None
+    before = consumer._line._client.member_id
+    broker.fail_requests(ApiKey.HEARTBEAT, NOT_COORDINATOR)
+    broker.fail_requests(ApiKey.FIND_COORDINATOR, UNEXPECTED)
+    async with asyncio.timeout(10):
+        while not answers.count(ApiKey.FIND_COORDINATOR, UNEXPECTED):
+            await service.poll()
+    await service.turn()
+    await service.catch_up()
+    assert len(service.assignments) == 2
+    assert before
+    assert consumer._line._client.member_id == before
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_poll_does_not_wait_for_a_long_joining_and_a_stop_ends_it(
     broker: EmbeddedBroker, consumers: MakeConsumer, producers: MakeProducer, fails: bool
