@@ -1,7 +1,7 @@
 """What is open while a message is on its bus: its correlation id, and its span."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from cqrs.decorators import HandlerOptions
 from cqrs.metadata import correlate_with, metadata_of
@@ -40,12 +40,10 @@ class TracedEntry:
         self._id_attribute = id_attribute
         self._attributes = {attributes.MESSAGE_TYPE: name, **described(options)}
 
-    @contextmanager
-    def __call__(self, message: Command[object] | Query[object]) -> Iterator[Span]:
+    def __call__(self, message: Command[object] | Query[object]) -> AbstractContextManager[Span]:
         """Open both and give the span; they close in the reverse order."""
         known = {**self._attributes, self._id_attribute: metadata_of(message).identity}
-        with correlate(message), self._tracer.span(self._span_name, attributes=known) as span, _ids_of(span):
-            yield span
+        return _Around(correlate(message), self._tracer.span(self._span_name, attributes=known))
 
 
 class HandlerSpan:
@@ -62,16 +60,41 @@ class HandlerSpan:
         self._span_name = f"handle {type(handler).__name__}"
         self._attributes = {attributes.HANDLER_NAME: type(handler).__qualname__, **described(options)}
 
-    @contextmanager
-    def __call__(self, around: AbstractContextManager[object]) -> Iterator[Span]:
+    def __call__(self, around: AbstractContextManager[object]) -> AbstractContextManager[Span]:
         """Open `around`, and the span within it."""
-        with around, self._tracer.span(self._span_name, attributes=self._attributes) as span, _ids_of(span):
-            yield span
+        return _Around(around, self._tracer.span(self._span_name, attributes=self._attributes))
 
 
-def _ids_of(span: Span) -> AbstractContextManager[None]:
-    """Let the trace and span ids of the context follow `span`; where nothing is traced they stay."""
-    return CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id)
+class _Around:
+    """Open something, a span within it, and let the ids of the context follow the span; close them backwards."""
+
+    __slots__ = ("_ids", "_outer", "_span")
+
+    def __init__(self, outer: AbstractContextManager[object], span: AbstractContextManager[Span]) -> None:
+        self._outer = outer
+        self._span = span
+        self._ids: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> Span:
+        self._outer.__enter__()
+        try:
+            span = self._span.__enter__()
+        except BaseException as error:
+            self._outer.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._ids = CorrelationContext.scope(trace_id=span.trace_id, span_id=span.span_id)
+        self._ids.__enter__()
+        return span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._ids is not None:
+                self._ids.__exit__(kind, error, trace)
+            self._span.__exit__(kind, error, trace)
+        finally:
+            self._outer.__exit__(kind, error, trace)
 
 
 def described(options: HandlerOptions) -> dict[str, AttributeValue]:

@@ -116,7 +116,7 @@ class CqrsMetricsService:
             record = self._recorders.get(key)
             if record is None:
                 labels = self._labels_of(message, "outcome", outcome)
-                record = self._recorders[key] = _recorder(self._registry, counter, timer, labels)
+                record = self._recorders[key] = recorder_of(self._registry, counter, timer, labels)
             record(seconds)
 
     def _increment(self, name: str, message: object, label: str = "", value: str = "") -> None:
@@ -134,9 +134,10 @@ class CqrsMetricsService:
         return labels
 
 
-def _recorder(
+def recorder_of(
     registry: MetricsRegistry, counter: str, timer: str, labels: Mapping[str, str]
 ) -> Callable[[float], None]:
+    """Return what adds one to `counter` and records its argument, seconds, in `timer`: found once where that can be."""
     if isinstance(registry, RecorderMaking):
         return registry.recorder(counter, timer, labels)
 

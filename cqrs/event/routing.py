@@ -3,8 +3,7 @@
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from cqrs.event.decorators import EventRoute
 from cqrs.event.origin import EventOrigin
@@ -14,8 +13,7 @@ _logger = logging.getLogger(__name__)
 _PLAIN = EventRoute()
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedEvent:
+class RoutedEvent(NamedTuple):
     """Hold an event that is ready to be published."""
 
     event: object

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cqrs.exceptions import CqrsException, message_of
 from cqrs.messaging.envelope import Envelope
@@ -13,8 +12,7 @@ OutcomeName = Literal["handled", "skipped", "dead_lettered", "retried_later"]
 """How a delivery can end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Hold one try at one message.
 
     Attributes:
@@ -34,8 +32,7 @@ class Delivery:
     refusal: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Say how a delivery was settled.
 
     Attributes:

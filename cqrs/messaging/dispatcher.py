@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cqrs.command.bus import CommandBus
-from cqrs.context.execution_context import DefaultExecutionContext
 from cqrs.exceptions import ConfigurationException, UnknownMessageTypeException
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, current_delivery
 from cqrs.messaging.envelope import Envelope
 from cqrs.messaging.gates import Gate
 from cqrs.messaging.message import Message
+from cqrs.messaging.message_context import MessageContext
 from cqrs.messaging.ports import Decoder
 from cqrs.messaging.values import Values
 from cqrs.types import Command, declared_aliases, declared_name, restore_metadata
@@ -113,10 +113,10 @@ class Dispatcher:
         token = current_delivery.set(delivery)
         try:
             if gate is None:
-                await self._bus.send_with_context(command, _context(delivery))
+                await self._bus.send_with_context(command, MessageContext(delivery))
             else:
                 with gate.passage(delivery):
-                    await self._bus.send_with_context(command, _context(delivery))
+                    await self._bus.send_with_context(command, MessageContext(delivery))
         finally:
             current_delivery.reset(token)
         return HANDLED
@@ -147,18 +147,3 @@ class Dispatcher:
                 'or the value {"type": "<name>", "data": {...}}'
             )
         return name
-
-
-def _context(delivery: Delivery) -> DefaultExecutionContext:
-    """Return the context of a delivery; identity is left out, for plain headers prove none."""
-    message, envelope = delivery.message, delivery.envelope
-    return DefaultExecutionContext(
-        request_id=envelope.id,
-        source=envelope.source or message.topic,
-        properties={
-            "message.topic": message.topic,
-            "message.partition": message.partition,
-            "message.offset": message.offset,
-            "message.attempt": delivery.attempt,
-        },
-    )

@@ -4,11 +4,12 @@ Source: CloudEvents 1.0.2, Kafka protocol binding, binary content mode.
 """
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
 from cqrs.messaging.message import Headers, Message
+from cqrs.messaging.name_based_ids import name_based_id
 
 ID = "ce_id"
 TYPE = "ce_type"
@@ -44,12 +45,12 @@ _KNOWN = frozenset(
         CONTENT_TYPE,
     }
 )
+_NAMES = {name: name for name in _KNOWN} | _ALIASES
 _DECISIVE = (ID, TYPE, CONTENT_TYPE)
 _DERIVED_IDS = uuid.UUID("6f0f5b58-3c0c-5a53-9b53-0d6c3d6f7c11")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Hold what the headers of one record say of it.
 
     Attributes:
@@ -104,7 +105,7 @@ def derived_id(message: Message) -> str:
 
     A redriven dead letter has the id of the record that it was.
     """
-    return str(uuid.uuid5(_DERIVED_IDS, _first_place(message)))
+    return name_based_id(_DERIVED_IDS, _first_place(message))
 
 
 def _first_place(message: Message) -> str:
@@ -123,21 +124,20 @@ def write_headers(fields: dict[str, str | None]) -> Headers:
 
 def _collect(headers: Headers) -> tuple[dict[str, str], tuple[str, ...], str | None]:
     values: dict[str, str] = {}
-    ignored: list[str] = []
+    ignored: tuple[str, ...] = ()
     conflict: str | None = None
     for raw_name, raw_value in headers:
-        lowered = raw_name.lower()
-        name = _ALIASES.get(lowered, lowered)
-        if name not in _KNOWN or (lowered in _ALIASES and name in values):
+        name = _NAMES.get(raw_name) or _NAMES.get(raw_name.lower())
+        if name is None or (name in values and raw_name.lower() in _ALIASES):
             continue
         value = _text(raw_value)
         if value is None:
-            ignored.append(name)
-        elif values.get(name, value) != value and name in _DECISIVE:
+            ignored = (*ignored, name)
+        elif name in values and name in _DECISIVE and values[name] != value:
             conflict = f"header {name} is given twice, as {values[name]!r} and {value!r}; send it once"
         else:
             values[name] = value
-    return values, tuple(ignored), conflict
+    return values, ignored, conflict
 
 
 def _text(value: bytes | None) -> str | None:

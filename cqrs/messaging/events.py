@@ -9,6 +9,7 @@ from cqrs.exceptions import UnpublishableEventException
 from cqrs.messaging import envelope
 from cqrs.messaging.delivery import current_delivery
 from cqrs.messaging.message import Headers, OutgoingMessage
+from cqrs.messaging.name_based_ids import name_based_id
 from cqrs.messaging.ports import EncodedEvent, EventEncoder, Producer
 from cqrs.tracing.correlation import CorrelationContext
 
@@ -18,7 +19,11 @@ EVENT_IDS = uuid.UUID("0b7c5f0e-6d1f-5c0b-8f58-2f2e0a1f7a4d")
 
 def event_id(origin: EventOrigin) -> str:
     """Return the id of an event: a uuid5 of its command and place, so that a command run again repeats it."""
-    return str(uuid.uuid5(EVENT_IDS, f"{origin.command_id}:{origin.index}"))
+    return name_based_id(EVENT_IDS, f"{origin.command_id}:{origin.index}")
+
+
+Header = tuple[str, bytes]
+"""One record header."""
 
 
 class MessageEventPublisher:
@@ -43,7 +48,8 @@ class MessageEventPublisher:
     ) -> None:
         self._producer = producer
         self._encoders = encoders
-        self._source = source
+        self._source = (envelope.SOURCE, source.encode())
+        self._known: dict[tuple[str, str | None, str], tuple[Header, Header | None, Header]] = {}
         self._default_destination = default_destination
         self._now = now
 
@@ -86,24 +92,45 @@ class MessageEventPublisher:
         return encoder
 
     def _headers(self, encoded: EncodedEvent, key: bytes | None, origin: EventOrigin | None) -> Headers:
-        subject = None if key is None else key.decode(errors="replace")
-        own_id = event_id(origin) if origin is not None else str(uuid.uuid4())
-        correlation_id = origin.correlation_id if origin is not None else CorrelationContext.get_correlation_id()
-        return envelope.write_headers(
-            {
-                envelope.SPEC_VERSION: "1.0",
-                envelope.ID: own_id,
-                envelope.SOURCE: self._source,
-                envelope.TYPE: encoded.type_name,
-                envelope.TIME: self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                envelope.SUBJECT: subject,
-                envelope.PARTITION_KEY: subject,
-                envelope.CORRELATION_ID: correlation_id or own_id,
-                envelope.CAUSATION_ID: origin.command_id if origin is not None else None,
-                envelope.DATA_SCHEMA: encoded.data_schema,
-                envelope.CONTENT_TYPE: encoded.content_type,
-            }
-        )
+        if origin is not None:
+            own_id, correlation_id = event_id(origin), origin.correlation_id
+        else:
+            own_id, correlation_id = str(uuid.uuid4()), CorrelationContext.get_correlation_id() or ""
+        type_name, data_schema, content_type = self._described(encoded)
+        own_id_bytes = own_id.encode()
+        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        headers = [
+            (envelope.SPEC_VERSION, b"1.0"),
+            (envelope.ID, own_id_bytes),
+            self._source,
+            type_name,
+            (envelope.TIME, time.encode()),
+        ]
+        if key is not None:
+            subject = _text_of(key)
+            headers += ((envelope.SUBJECT, subject), (envelope.PARTITION_KEY, subject))
+        headers.append((envelope.CORRELATION_ID, correlation_id.encode() if correlation_id else own_id_bytes))
+        if origin is not None:
+            headers.append((envelope.CAUSATION_ID, origin.command_id.encode()))
+        if data_schema is not None:
+            headers.append(data_schema)
+        headers.append(content_type)
+        return tuple(headers)
+
+    def _described(self, encoded: EncodedEvent) -> tuple[Header, Header | None, Header]:
+        """Return the headers that are the same for every event of a type: made once."""
+        told = (encoded.type_name, encoded.data_schema, encoded.content_type)
+        known = self._known.get(told)
+        if known is None:
+            schema = None if told[1] is None else (envelope.DATA_SCHEMA, told[1].encode())
+            known = ((envelope.TYPE, told[0].encode()), schema, (envelope.CONTENT_TYPE, told[2].encode()))
+            self._known[told] = known
+        return known
+
+
+def _text_of(key: bytes) -> bytes:
+    """Return `key` as a header that says text may hold it."""
+    return key if key.isascii() else key.decode(errors="replace").encode()
 
 
 def _key(event: object, field: str | None) -> bytes | None:

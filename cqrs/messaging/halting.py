@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cqrs.messaging.commit_note import MOST_HALTED, key_digest
 from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, REDRIVE_COUNT, REDRIVE_RELEASE
@@ -107,7 +106,7 @@ def halt(keys: HaltedKeys) -> Middleware:
             if digests and _holds(digests, message):
                 redriven = _has(message, REDRIVE_COUNT) and keys.may_run(message)
                 if not redriven and delivery.refusal is None:
-                    delivery = replace(delivery, refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
+                    delivery = delivery._replace(refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
             outcome = await handler(delivery)
             if isinstance(outcome.error, HaltingException) and outcome.error.halts == "first":
                 keys.halt(message, digests)

@@ -1,6 +1,10 @@
-"""What travels: records as they are read, messages as they are sent."""
+"""What travels: records as they are read, messages as they are sent.
+
+Those that are made for every message are named tuples: a frozen dataclass takes three times as long to make.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cqrs.tracing.tracer import Headers
 
@@ -28,8 +32,7 @@ class Position:
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """Hold one record as it was read from the broker, its bytes untouched.
 
     Attributes:
@@ -58,8 +61,7 @@ class Message:
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(NamedTuple):
     """Hold one record to be sent.
 
     Attributes:
@@ -77,8 +79,7 @@ class OutgoingMessage:
     partition: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Say where the broker stored a message that it has acknowledged."""
 
     topic: str

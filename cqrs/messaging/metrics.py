@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from cqrs.command.metrics import MetricsRegistry
+from cqrs.command.metrics import MetricsRegistry, recorder_of
 from cqrs.messaging.dead_letters import cause_of
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome, TryAgainException
 from cqrs.messaging.failures import root_of
@@ -36,6 +36,8 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
 def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_counter) -> Middleware:
     """Count and time every delivery."""
 
+    settled: dict[tuple[str, str], Callable[[float], None]] = {}
+
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def measured(delivery: Delivery) -> Outcome:
             begun = clock()
@@ -46,7 +48,14 @@ def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_cou
                 labels = {"topic": delivery.message.topic, "error": type(root_of(error)).__name__}
                 metrics.increment(RETRIES if spent else HELD, labels)
                 raise
-            _count(metrics, delivery, outcome, clock() - begun)
+            told = (delivery.message.topic, outcome.name)
+            record = settled.get(told)
+            if record is None:
+                labels = {"topic": told[0], "outcome": told[1]}
+                record = settled[told] = recorder_of(metrics, CONSUMED, PROCESS_DURATION, labels)
+            record(clock() - begun)
+            if delivery.envelope.ignored or outcome.error is not None:
+                _count(metrics, delivery, outcome)
             return outcome
 
         return measured
@@ -63,10 +72,7 @@ def blocked(metrics: MetricsRegistry) -> Callable[[str, float], None]:
     return record
 
 
-def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome, seconds: float) -> None:
-    labels = {"topic": delivery.message.topic, "outcome": outcome.name}
-    metrics.increment(CONSUMED, labels)
-    metrics.observe(PROCESS_DURATION, seconds, labels)
+def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome) -> None:
     for header in delivery.envelope.ignored:
         metrics.increment(IGNORED_HEADERS, {"header": header})
     if outcome.name == "dead_lettered" and outcome.error is not None:

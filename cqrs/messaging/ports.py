@@ -1,8 +1,7 @@
 """What delivery needs from the outside: each port is implemented by one adapter room and by `cqrs.testing`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from cqrs.messaging.message import Message, OutgoingMessage, Position, Receipt, TopicPartition
 
@@ -122,8 +121,7 @@ class Decoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedEvent:
+class EncodedEvent(NamedTuple):
     """Hold an event as bytes, with what its envelope must say of it.
 
     Attributes:

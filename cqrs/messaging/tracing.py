@@ -12,7 +12,7 @@ from cqrs.messaging.message import Headers, OutgoingMessage, Receipt
 from cqrs.messaging.ports import Producer
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
-from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
+from cqrs.tracing.tracer import AttributeValue, NoTracer, SpanKind, Tracer
 
 TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
 """The W3C headers, which are replaced at every hop and never appended."""
@@ -31,7 +31,7 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
                 tracer.span(
                     f"process {delivery.message.topic}",
                     kind=SpanKind.CONSUMER,
-                    attributes=_process_attributes(delivery, group_id),
+                    attributes=lambda: _process_attributes(delivery, group_id),
                     parent=delivery.message.headers,
                     link=failed_trace(delivery.message.headers),
                 ) as span,
@@ -70,10 +70,12 @@ async def send_traced(
         message: What is sent; a redriven one links to the trace in which it failed.
         parent: Headers with the trace context that is the span's parent; None takes the current span.
     """
+    if parent is None and isinstance(tracer, NoTracer):
+        return await producer.send(_with_trace(message, tracer.inject()))
     with tracer.span(
         f"send {message.topic}",
         kind=SpanKind.PRODUCER,
-        attributes=_send_attributes(message),
+        attributes=lambda: _send_attributes(message),
         parent=parent,
         link=failed_trace(message.headers),
     ) as span:
@@ -90,8 +92,8 @@ def failed_trace(headers: Headers) -> Headers | None:
 
 
 def _with_trace(message: OutgoingMessage, trace_headers: Headers) -> OutgoingMessage:
-    kept = tuple(header for header in message.headers if header[0].lower() not in TRACE_HEADERS)
-    return OutgoingMessage(message.topic, message.key, message.value, kept + trace_headers, message.partition)
+    kept = [header for header in message.headers if header[0].lower() not in TRACE_HEADERS]
+    return message._replace(headers=(*kept, *trace_headers))
 
 
 def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, AttributeValue]:

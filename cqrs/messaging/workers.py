@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 
 from cqrs.exceptions import CqrsException, DependencyUnavailableException, message_of
 from cqrs.messaging.backoff import Backoff
@@ -275,6 +274,6 @@ def _next_try(delivery: Delivery, again: TryAgainException, now: float) -> Deliv
         # An outage does not use up the time within which the record is tried.
         failed_at = None if delivery.failed_at is None else delivery.failed_at + again.after
         refusal = again.refusal or delivery.refusal
-        return replace(delivery, waits=delivery.waits + 1, failed_at=failed_at, refusal=refusal)
+        return delivery._replace(waits=delivery.waits + 1, failed_at=failed_at, refusal=refusal)
     failed_at = now if delivery.failed_at is None else delivery.failed_at
-    return replace(delivery, attempt=delivery.attempt + 1, waits=0, failed_at=failed_at)
+    return delivery._replace(attempt=delivery.attempt + 1, waits=0, failed_at=failed_at)

@@ -14,7 +14,6 @@ from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import (
-    BatchSpanProcessor,
     ConsoleSpanExporter,
     SimpleSpanProcessor,
     SpanExporter,
@@ -22,6 +21,7 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from cqrs.exceptions import ConfigurationException
+from cqrs.telemetry.light_spans import LightBatchProcessor, LightSpan
 
 EXPORTERS: Final = ("none", "console", "otlp")
 PROTOCOLS: Final = ("http/protobuf", "grpc")
@@ -50,11 +50,11 @@ class StoppableExporter(SpanExporter):
         self._stopping = threading.Lock()
         self.refused = 0
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan | LightSpan]) -> SpanExportResult:
         """Send `spans`, unless the exporter has been shut down."""
         taken = False
         try:
-            result = SpanExportResult.FAILURE if self._stopped.is_set() else self._exporter.export(spans)
+            result = SpanExportResult.FAILURE if self._stopped.is_set() else self._exporter.export(_readable(spans))
             taken = result is SpanExportResult.SUCCESS
             return result
         finally:
@@ -68,6 +68,10 @@ class StoppableExporter(SpanExporter):
                 return
             self._stopped.set()
         self._exporter.shutdown()
+
+
+def _readable(spans: Sequence[ReadableSpan | LightSpan]) -> list[ReadableSpan]:
+    return [span.readable() if isinstance(span, LightSpan) else span for span in spans]
 
 
 def environment_problems() -> list[str]:
@@ -112,7 +116,7 @@ def _processor(name: str, exported: Exported) -> tuple[SpanProcessor, StoppableE
         exporter = StoppableExporter(ConsoleSpanExporter(out=sys.stdout), exported)
         return SimpleSpanProcessor(exporter), exporter
     exporter = StoppableExporter(_otlp_exporter(), exported)
-    return BatchSpanProcessor(exporter), exporter
+    return LightBatchProcessor(exporter), exporter
 
 
 def _otlp_exporter() -> SpanExporter:

@@ -29,6 +29,9 @@ FIELDS: Final = frozenset({TRACEPARENT, TRACESTATE, BAGGAGE})
 
 # A version after 00 may carry more fields behind a dash; 00 may not, and ff is forbidden.
 _TRACEPARENT_FORMAT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]{1,400})?")
+_PLAIN_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACE_FLAGS = {b"%02x" % bits: TraceFlags(bits) for bits in range(256)}
+_EMPTY = Context()
 _STATE_KEY = r"[a-z0-9][_0-9a-z\-*/]{0,240}(?:@[a-z][_0-9a-z\-*/]{0,13})?"
 _STATE_MEMBER = re.compile(rf"({_STATE_KEY})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e])")
 _STATE_MEMBERS_LIMIT = 32
@@ -52,18 +55,42 @@ def read_context(headers: Headers, ignored: IgnoredHeader) -> Context:
         headers: Record headers; names in any case.
         ignored: Told of every header that was not used.
     """
-    found: dict[str, list[bytes | None]] = {}
-    for name, value in headers:
-        if (field := name.lower()) in FIELDS:
-            found.setdefault(field, []).append(value)
+    found = [(field, value) for name, value in headers if (field := name.lower()) in FIELDS]
     if not found:
-        return Context()
-    return _with_baggage(_with_parent(Context(), found, ignored), found, ignored)
+        return _EMPTY
+    if len(found) == 1 and found[0][0] == TRACEPARENT and (remote := _plain_parent(found[0][1])) is not None:
+        return trace.set_span_in_context(remote, _EMPTY)
+    by_field: dict[str, list[bytes | None]] = {}
+    for field, value in found:
+        by_field.setdefault(field, []).append(value)
+    return _with_baggage(_with_parent(_EMPTY, by_field, ignored), by_field, ignored)
 
 
 def write_context() -> Headers:
     """Return the current span's context and the current baggage as headers, each at most once."""
+    current = trace.get_current_span()
+    if isinstance(current, _RemoteSpan) and not baggage.get_all():
+        return ((TRACEPARENT, current.traceparent),)
     return tuple((name, text.encode("ascii")) for name, text in _current_fields())
+
+
+class _RemoteSpan(NonRecordingSpan):
+    """Be the span of a sender, with the header that named it, so that it can be passed on as it is."""
+
+    def __init__(self, context: SpanContext, traceparent: bytes) -> None:
+        super().__init__(context)
+        self.traceparent = traceparent
+
+
+def _plain_parent(value: bytes | None) -> _RemoteSpan | None:
+    """Read a header as nearly every sender writes it: version 00, nothing around it; None for any other."""
+    found = _PLAIN_TRACEPARENT.fullmatch(value) if value is not None else None
+    if found is None:
+        return None
+    trace_id, span_id = int(found[1], 16), int(found[2], 16)
+    if not (trace_id and span_id):
+        return None
+    return _RemoteSpan(SpanContext(trace_id, span_id, True, _TRACE_FLAGS[found[3]]), found[0])
 
 
 def _current_fields() -> Iterator[tuple[str, str]]:

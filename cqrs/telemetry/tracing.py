@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from opentelemetry import trace
+from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SERVICE_VERSION
 
 from cqrs.telemetry.correlation_processor import CorrelationSpanProcessor
 from cqrs.telemetry.exporters import Exported, StoppableExporter, exporters_from_environment
+from cqrs.telemetry.light_spans import LightSpans, PresetIds, SpanPipeline, limits_are_set
 from cqrs.telemetry.trace_headers import IgnoredHeader
-from cqrs.telemetry.tracer import OpenTelemetryTracer, count_nothing
+from cqrs.telemetry.tracer import OpenTelemetryTracer, PassingTracer, count_nothing
 
 # What a shutdown gives the collector of its budget; the rest is for breaking off.
 _SHARE_FOR_SENDING = 0.8
@@ -31,7 +33,10 @@ class Tracing:
     """
 
     def __init__(
-        self, provider: TracerProvider, tracer: OpenTelemetryTracer, exporters: dict[str, StoppableExporter]
+        self,
+        provider: TracerProvider,
+        tracer: OpenTelemetryTracer | PassingTracer,
+        exporters: dict[str, StoppableExporter],
     ) -> None:
         self.provider = provider
         self.tracer = tracer
@@ -103,11 +108,19 @@ def configure_tracing(
     """
     chosen = exporters_from_environment(exported or _note_nothing)
     # The SDK would end itself at exit, for up to 30 s; `shutdown` is the only end, and has a budget.
-    provider = TracerProvider(resource=_resource(service_name, version), shutdown_on_exit=False)
+    pipeline, ids = SpanPipeline(), PresetIds()
+    resource = _resource(service_name, version)
+    provider = TracerProvider(
+        resource=resource, shutdown_on_exit=False, active_span_processor=pipeline, id_generator=ids
+    )
     for processor in (CorrelationSpanProcessor(), *processors, *(processor for processor, _ in chosen.values())):
         provider.add_span_processor(processor)
-    tracer = OpenTelemetryTracer(provider.get_tracer("cqrs", version), ignored_header=ignored_header)
-    return Tracing(provider, tracer, {name: exporter for name, (_, exporter) in chosen.items()})
+    exporters = {name: exporter for name, (_, exporter) in chosen.items()}
+    made = provider.get_tracer("cqrs", version)
+    if not isinstance(made, sdk.Tracer):
+        return Tracing(provider, PassingTracer(ignored_header=ignored_header), exporters)
+    light = None if limits_are_set() else LightSpans(made, pipeline, ids)
+    return Tracing(provider, OpenTelemetryTracer(made, ignored_header=ignored_header, light=light), exporters)
 
 
 def _resource(service_name: str, version: str) -> Resource:

@@ -1,11 +1,11 @@
 """A tracer that remembers, for tests of what opens spans."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from cqrs.tracing.tracer import AttributeValue, Headers, SpanKind
+from cqrs.tracing.tracer import Attributes, AttributeValue, Headers, SpanKind
 
 
 @dataclass
@@ -56,7 +56,7 @@ class RecordingTracer:
         name: str,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        attributes: Attributes = None,
         parent: Headers | None = None,
         link: Headers | None = None,
     ) -> Iterator[RecordedSpan]:
@@ -64,7 +64,8 @@ class RecordingTracer:
         outer = self._current.get()
         number = len(self.spans) + 1
         trace_id = outer.trace_id if outer is not None else f"{number:032x}"
-        opened = RecordedSpan(name, kind, dict(attributes or {}), outer, parent, trace_id, f"{number:016x}", link)
+        known = dict((attributes() if callable(attributes) else attributes) or {})
+        opened = RecordedSpan(name, kind, known, outer, parent, trace_id, f"{number:016x}", link)
         self.spans.append(opened)
         token = self._current.set(opened)
         try:

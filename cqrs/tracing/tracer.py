@@ -1,6 +1,6 @@
 """The port through which every room opens spans; `cqrs.telemetry` implements it with OpenTelemetry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from types import TracebackType
@@ -8,6 +8,9 @@ from typing import Protocol
 
 AttributeValue = str | bool | int | float | Sequence[str]
 """What a span attribute may hold."""
+
+Attributes = Mapping[str, AttributeValue] | Callable[[], Mapping[str, AttributeValue]] | None
+"""Attributes of a span, or what returns them: it is asked only when they are recorded."""
 
 Headers = tuple[tuple[str, bytes | None], ...]
 """Kafka record headers, in order; names may repeat and values may be null."""
@@ -47,7 +50,7 @@ class Tracer(Protocol):
         name: str,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        attributes: Attributes = None,
         parent: Headers | None = None,
         link: Headers | None = None,
     ) -> AbstractContextManager[Span]:
@@ -58,7 +61,7 @@ class Tracer(Protocol):
         Args:
             name: The span's name.
             kind: Its role.
-            attributes: Attributes known at the start.
+            attributes: Attributes known at the start, or what returns them.
             parent: Record headers whose W3C trace context is the parent; None takes the current span.
             link: Headers whose W3C trace context is told as a link: of a trace that led here and is not continued.
         """
@@ -96,7 +99,7 @@ class NoTracer:
         name: str,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        attributes: Attributes = None,
         parent: Headers | None = None,
         link: Headers | None = None,
     ) -> AbstractContextManager[Span]:

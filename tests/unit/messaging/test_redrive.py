@@ -158,7 +158,7 @@ def test_what_a_redrive_said_before_is_replaced() -> None:
     earlier = letter(4, count=1, halted=b"first")
     trace = (("Traceparent", b"00-new"), ("tracestate", b"a=b"), ("baggage", b"tenant=7"))
     old = ((names.REDRIVE_RELEASE, b"1"), (names.REDRIVE_TRACEPARENT, b"00-old"), ("retry_topic-attempts", b"\0\0\0\2"))
-    headers = sent(replace(earlier, headers=earlier.headers + trace + old))
+    headers = sent(earlier._replace(headers=earlier.headers + trace + old))
 
     assert headers[names.REDRIVE_TRACEPARENT] == b"00-new"
     assert headers["baggage"] == b"tenant=7"
@@ -169,7 +169,7 @@ def test_what_a_redrive_said_before_is_replaced() -> None:
 
 def test_a_reference_is_sent_as_the_record_that_it_names() -> None:
     reference = letter(4)
-    reference = replace(reference, value=None, headers=(*reference.headers, (names.OMITTED_VALUE, b"9")))
+    reference = reference._replace(value=None, headers=(*reference.headers, (names.OMITTED_VALUE, b"9")))
     own = (("ce_id", b"own"), (names.ORIGINAL_OFFSET, b"stale"), ("traceparent", b"00-own"))
     original = Message("cmd", 0, 4, b"k", b"large", own)
     (decision,) = plan([facts(4)])

@@ -1,7 +1,6 @@
 """Letters are sent, then settled: a crash between the two repeats some and loses none, and nothing is sent twice."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 
@@ -236,8 +235,8 @@ async def test_a_reference_is_sent_as_its_record_or_stays_when_that_is_gone() ->
     await shop.broker.append(OutgoingMessage("cmd", b"k", b"large", (("ce_id", b"id-0"),), 0))
     await shop.broker.append(OutgoingMessage("cmd", b"another", b"no", (), 0))
     omitted = (names.OMITTED_VALUE, b"5")
-    references = [letter(0, 0), letter(1, 1), letter(2, 7), replace(letter(3, 0), key=None)]
-    await put(shop.broker, *(replace(each, value=None, headers=(*each.headers, omitted)) for each in references))
+    references = [letter(0, 0), letter(1, 1), letter(2, 7), letter(3, 0)._replace(key=None)]
+    await put(shop.broker, *(each._replace(value=None, headers=(*each.headers, omitted)) for each in references))
     report = await shop.redrives()
 
     assert shop.sent() == [b"large", b"no", b"large", b"large"]
@@ -260,7 +259,7 @@ async def test_letters_that_are_deleted_meanwhile_are_told() -> None:
 async def test_the_trace_of_the_failure_is_linked_and_a_new_one_begins() -> None:
     shop = Shop()
     given = letter(0)
-    await put(shop.broker, replace(given, headers=(*given.headers, ("traceparent", b"00-failed"), ("baggage", b"a=b"))))
+    await put(shop.broker, given._replace(headers=(*given.headers, ("traceparent", b"00-failed"), ("baggage", b"a=b"))))
     await shop.redrives()
 
     (span,) = shop.tracer.spans

@@ -1,7 +1,6 @@
 """What follows a failed try is told by the error's class, and bounded in number and time."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -86,7 +85,7 @@ class World:
 
 def delivery(topic: str = "c", headers: Headers = (), **fields: object) -> Delivery:
     message = Message(topic, 1, 7, b"key", b"value", headers, timestamp_ms=int(NOW * 1000))
-    return replace(Delivery(message, read_envelope(message)), **fields)  # type: ignore[arg-type]
+    return Delivery(message, read_envelope(message))._replace(**fields)  # type: ignore[arg-type]
 
 
 def failed(cause: Exception, command_type: type = object) -> CommandProcessingException:

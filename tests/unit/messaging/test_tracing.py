@@ -1,7 +1,5 @@
 """Every record read is a `process` span, every record written a `send` span that ends with its acknowledgement."""
 
-from dataclasses import replace
-
 import pytest
 
 from cqrs.exceptions import DependencyUnavailableException
@@ -141,7 +139,7 @@ async def test_a_failed_send_fails_its_span() -> None:
 async def test_a_redriven_record_links_to_the_trace_in_which_it_failed() -> None:
     tracer = RecordingTracer()
     given = delivery()
-    redriven = replace(given.message, headers=(*given.message.headers, ("cqrs-redrive-traceparent", b"00-old")))
+    redriven = given.message._replace(headers=(*given.message.headers, ("cqrs-redrive-traceparent", b"00-old")))
 
     async def handler(_: Delivery) -> Outcome:
         return HANDLED
