@@ -1,1 +1,1 @@
-"""What a call on the buses costs, beside a direct call and beside other libraries."""
+"""What the buses and the whole flow cost, beside other libraries and beside loops written by hand."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "benchmarks" / "peers"
 LOCK = ROOT / "benchmarks" / "requirements.lock"
 
 # mediatr is published as source alone; its hash is in the lock as well.

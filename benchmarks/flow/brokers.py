@@ -2,18 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.environment import ROOT
+from benchmarks.flow.checks import Event
 from benchmarks.flow.cores import broker_core, on_core
-from benchmarks.flow.job import EVENTS, PARTITIONS, Record
+from benchmarks.flow.job import PARTITIONS, Record
+from benchmarks.flow.roster import EMBEDDED, KAFKA
 from cqrs.testing.kafka_server import KafkaServer, resolve_jars
 
 POM = ROOT / "tests" / "kafka" / "pom.xml"
@@ -53,7 +56,7 @@ class EmbeddedInProcess:
 
     bootstrap: str
     process: "subprocess.Popen[str]"
-    name: str = "embedded broker"
+    name: str = EMBEDDED
 
     def create_topic(self, name: str, partitions: int, properties: Mapping[str, str] | None = None) -> None:
         """Make a topic; it knows no properties, and keeps about 5 MiB of a partition."""
@@ -70,7 +73,7 @@ class RealKafka:
     """
 
     bootstrap: str
-    name: str = "Apache Kafka"
+    name: str = KAFKA
 
     def create_topic(self, name: str, partitions: int, properties: Mapping[str, str] | None = None) -> None:
         """Make a topic."""
@@ -107,10 +110,11 @@ def kafka(pom: Path = POM) -> Iterator[RealKafka]:
         yield RealKafka(server.bootstrap_servers)
 
 
-def open_events(broker: Broker) -> None:
-    """Make the topic that every contestant writes to; what was written long ago is dropped."""
+def open_events(broker: Broker, topics: Iterable[str]) -> None:
+    """Make the topics that contestants write to; what was written long ago is dropped."""
     kept = {"retention.bytes": _KEPT_BYTES, "segment.bytes": _KEPT_BYTES}
-    broker.create_topic(EVENTS, PARTITIONS, kept)
+    for topic in topics:
+        broker.create_topic(topic, PARTITIONS, kept)
 
 
 def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitions: int = PARTITIONS) -> None:
@@ -121,7 +125,9 @@ def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitio
     """
     broker.create_topic(topic, partitions)
     broker.create_topic(f"{topic}-dlt", partitions)
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "partitioner": "murmur2_random"})
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "partitioner": "murmur2_random", "log_level": 4}
+    )
     failures: list[str] = []
 
     def told(error: object, _message: Message) -> None:
@@ -129,7 +135,7 @@ def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitio
             failures.append(str(error))
 
     for number, record in enumerate(records):
-        producer.produce(topic, record.value, record.key, headers=record.headers, on_delivery=told)
+        producer.produce(topic, record.value, record.key, headers=[*record.headers], on_delivery=told)
         if number % 1_000 == 0:
             producer.poll(0)
         if number % 50_000 == 49_999:
@@ -138,69 +144,70 @@ def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitio
         raise BrokerException(f"not all commands could be written to {topic}: {failures[:1]}")
 
 
-@dataclass(slots=True)
 class EventTopic:
-    """Look at the topic of the events from outside.
+    """Look at a topic of events from outside.
 
-    Attributes:
+    Args:
         bootstrap: The broker.
-        seen: By partition, up to where events were counted.
+        topic: The topic.
     """
 
-    bootstrap: str
-    seen: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(PARTITIONS), 0))
-
-    def new(self) -> int:
-        """Return how many events were written since the last call.
-
-        Raises:
-            BrokerException: the broker does not say.
-        """
-        ends = self._ends()
-        count = sum(ends.values()) - sum(self.seen.values())
-        self.seen = ends
-        return count
-
-    def read_new(self) -> list[Message]:
-        """Return the events that were written since the last call.
-
-        Raises:
-            BrokerException: they do not come.
-        """
-        begin, count = dict(self.seen), self.new()
-        consumer = self._consumer()
-        consumer.assign([TopicPartition(EVENTS, partition, offset) for partition, offset in begin.items()])
-        found: list[Message] = []
-        try:
-            while len(found) < count:
-                batch = consumer.consume(min(count - len(found), 1_000), _SECONDS)
-                if not batch:
-                    raise BrokerException(f"{len(found)} of {count} events could be read")
-                found += batch
-        finally:
-            consumer.close()
-        return found
-
-    def _ends(self) -> dict[int, int]:
-        consumer = self._consumer()
-        try:
-            return {
-                each: consumer.get_watermark_offsets(TopicPartition(EVENTS, each), _SECONDS)[1] for each in self.seen
-            }
-        except KafkaException as error:
-            raise BrokerException(f"the ends of {EVENTS} are not known: {error}") from error
-        finally:
-            consumer.close()
-
-    def _consumer(self) -> Consumer:
-        return Consumer(
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._topic = topic
+        self._seen = dict.fromkeys(range(PARTITIONS), 0)
+        self._consumer = Consumer(
             {
-                "bootstrap.servers": self.bootstrap,
+                "bootstrap.servers": bootstrap,
                 "group.id": "outside",
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 20,
             }
         )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+    def count_new(self) -> int:
+        """Return how many events were written since the last call of either kind.
+
+        Raises:
+            BrokerException: the broker does not say.
+        """
+        ends = {each: self._end(each) for each in self._seen}
+        count = sum(ends.values()) - sum(self._seen.values())
+        self._seen = ends
+        return count
+
+    def read_new(self) -> list[Event]:
+        """Return the events that were written since the last call of either kind.
+
+        Raises:
+            BrokerException: they do not come.
+        """
+        begin, count = self._seen, self.count_new()
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in begin.items()]
+        self._consumer.assign(places)
+        found: list[Message] = []
+        while len(found) < count:
+            batch = self._consumer.consume(min(count - len(found), 1_000), _SECONDS)
+            if not batch:
+                raise BrokerException(f"only {len(found)} of {count} events of {self._topic} could be read")
+            found += batch
+        self._consumer.unassign()
+        return [
+            Event(each.key(), each.value() or b"", cast("dict[str, bytes]", dict(each.headers() or ())))
+            for each in found
+        ]
+
+    def _end(self, partition: int) -> int:
+        try:
+            ends: tuple[int, int] = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), _SECONDS
+            )
+        except KafkaException as error:
+            raise BrokerException(f"the end of {self._topic}[{partition}] is not known: {error}") from error
+        return ends[1]
 
 
 def _tell(process: "subprocess.Popen[str]", line: str) -> None:

@@ -21,6 +21,7 @@ KEYS = 1_000
 
 COMMAND = "flow.Place"
 EVENT = "flow.Placed"
+ORDER_COMMAND = "orders.CreateOrder"
 
 FIELDS = [
     {"name": "order_id", "type": "string"},
@@ -40,13 +41,18 @@ class Record:
 
     Attributes:
         key: The order.
-        value: JSON.
+        content: What it says.
         headers: Those of the wire contract.
     """
 
     key: bytes
-    value: bytes
+    content: dict[str, object]
     headers: Headers
+
+    @property
+    def value(self) -> bytes:
+        """Return the content in JSON."""
+        return json.dumps(self.content).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +76,38 @@ class Turn:
     database: str = ""
 
 
-def command(number: int, series: int) -> Record:
-    """Return command `number` of a topic; `series` tells its ids from those of other topics."""
-    order, ids = f"order-{number % KEYS}", (series + 1) << 64 | (number + 1)
-    value = {"order_id": order, "customer": f"customer-{number % 97}", "amount": number}
+def command(number: int, series: int, job: str = "event") -> Record:
+    """Return command `number` of a topic.
+
+    Args:
+        number: Its place on the topic, from 0.
+        series: What tells its ids from those of other topics.
+        job: "order" makes it one for the order service, of an order of its own; else orders come in turns.
+    """
+    is_order = job == "order"
+    order = f"order-{series}-{number}" if is_order else f"order-{number % KEYS}"
+    trace_id = (series + 1) << 64 | (number + 1)
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", command_id(number, series).encode()),
-        ("ce_type", COMMAND.encode()),
+        ("ce_type", (ORDER_COMMAND if is_order else COMMAND).encode()),
         ("ce_source", b"/benchmarks"),
         ("ce_time", b"2026-01-01T00:00:00.000Z"),
         ("ce_correlationid", f"correlation-{series}-{number}".encode()),
         ("content-type", b"application/json"),
-        ("traceparent", f"00-{ids:032x}-{number + 1:016x}-01".encode()),
+        ("traceparent", f"00-{trace_id:032x}-{number + 1:016x}-01".encode()),
     ]
-    return Record(order.encode(), json.dumps(value).encode(), headers)
+    content = _order(order, number) if is_order else _place(order, number)
+    return Record(order.encode(), content, headers)
+
+
+def _place(order: str, number: int) -> dict[str, object]:
+    return {"order_id": order, "customer": f"customer-{number % 97}", "amount": number}
+
+
+def _order(order: str, number: int) -> dict[str, object]:
+    item = {"sku": f"sku-{number % 50}", "quantity": 2, "unit_price": "9.99"}
+    return {"order_id": order, "customer_id": f"customer-{number % 97}", "items": [item], "currency": "EUR"}
 
 
 def command_id(number: int, series: int) -> str:
@@ -138,13 +161,15 @@ class Clock:
 
 
 class Stage:
-    """Hold the clock of the turn that runs, for handlers that are made by a container.
+    """Hold what handlers that are made by a container must know of the turn that runs.
 
     Attributes:
         clock: The clock.
+        pause_seconds: How long a handler waits.
     """
 
     clock: Clock
+    pause_seconds: float = 0.0
 
 
 STAGE = Stage()

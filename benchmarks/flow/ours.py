@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -38,21 +37,34 @@ def settings(turn: Turn) -> ServiceSettings:
     )
 
 
-async def serve(turn: Turn, clock: Clock, handlers: str, environment: Mapping[str, str]) -> None:
-    """Start the service, let it work until the clock has counted everything, and stop it."""
-    os.environ.update(environment)
-    # What the service exports to: an exporter whose cost is the same for all who are traced.
+async def serve(turn: Turn, clock: Clock, handlers: str, traced: bool = False, pause_seconds: float = 0.0) -> None:
+    """Start the service, let it work until the clock has counted everything, and stop it.
+
+    Args:
+        turn: What the turn is about.
+        clock: Counts what was handled.
+        handlers: The module of the handler.
+        traced: Whether every message is traced and its spans are exported; else the tracing is off.
+        pause_seconds: How long the handler waits, where it is one that waits.
+    """
+    os.environ.update(_TRACED if traced else _UNTRACED)
+    # What the service exports to is the same for all who are traced; only the last step is not the network's.
     trace_exporter.OTLPSpanExporter = CountingExporter  # type: ignore[misc,assignment]
-    STAGE.clock = clock
-    service = Service(settings(turn), ServiceParts(packages=(handlers,), events=(handlers,)))
-    async with service:
+    STAGE.clock, STAGE.pause_seconds = clock, pause_seconds
+    parts = ServiceParts(packages=(handlers,), events=("benchmarks.flow.orders",))
+    async with Service(settings(turn), parts):
         await clock.finished.wait()
 
 
 _PLACING = "benchmarks.flow.placing"
+_NOTING = "benchmarks.flow.noting"
+_WAITING = "benchmarks.flow.waiting"
 
 CONTESTANTS = {
-    "event": partial(serve, handlers=_PLACING, environment=_UNTRACED),
-    "event, traced": partial(serve, handlers=_PLACING, environment=_TRACED),
+    "event": partial(serve, handlers=_PLACING),
+    "event, traced": partial(serve, handlers=_PLACING, traced=True),
+    "no-op": partial(serve, handlers=_NOTING),
+    "wait 1 ms": partial(serve, handlers=_WAITING, pause_seconds=0.001),
+    "wait 10 ms": partial(serve, handlers=_WAITING, pause_seconds=0.01),
 }
 """By name, what takes a turn."""

@@ -1,153 +1,141 @@
 """Run the contestants of the flow in turns, each in its own process, on one broker."""
 
-import json
-import os
 import random
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from benchmarks.environment import ROOT
+from benchmarks.bus.rounds import WorkerException
 from benchmarks.flow.brokers import Broker, EventTopic, open_events, put_commands
+from benchmarks.flow.checks import Asked, problems
 from benchmarks.flow.cores import client_core
-from benchmarks.flow.job import Turn, command
+from benchmarks.flow.job import command
 from benchmarks.flow.roster import Contestant
-from benchmarks.rounds import WorkerException
+from benchmarks.flow.workers import FlowWorker, Measured
 
-WORKER = ROOT / "benchmarks" / "flow" / "worker.py"
+CHECKED = 2_000
+"""Commands of the turn before the first round, whose events are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Hold what one turn took.
+class Outcome:
+    """Hold what a run on one broker found.
 
     Attributes:
-        rate: Messages a second.
-        cpu: Microseconds of CPU of the whole process, by message.
-        spans: Spans exported, by message.
-        peak: The most memory that the process has used so far, in MiB.
+        broker: The broker's name.
+        turns: By title, what each round took.
+        versions: By title, the version of the library, or the empty string.
+        left_out: By title, why a contestant did not take part.
     """
 
-    rate: float
-    cpu: float
-    spans: float
-    peak: float
+    broker: str
+    turns: Mapping[str, Sequence[Measured]]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-class FlowWorker:
-    """Be one contestant's process; leaving the block ends it.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Say how a run goes.
+
+    Attributes:
+        rounds: Turns of each contestant.
+        messages: Messages of one turn of the fast ones.
+        peers: The Python of the other libraries.
+        database: The URL of a PostgreSQL database, or the empty string.
+    """
+
+    rounds: int
+    messages: int
+    peers: Path | None = None
+    database: str = ""
+
+
+class Rounds:
+    """Run rounds on one broker; leaving the block ends every contestant's process.
 
     Args:
-        contestant: The contestant.
-        python: The interpreter that has its library.
-        core: The core to stay on; None leaves that to the operating system.
+        broker: The broker.
+        contestants: Who takes part.
+        plan: How the run goes.
+        progress: Told of each turn, in a line.
     """
 
-    def __init__(self, contestant: Contestant, python: Path, core: int | None) -> None:
-        self.contestant = contestant
-        command_line = [str(python), "-P", str(WORKER), str(contestant.file), contestant.key]
-        self._folder = tempfile.TemporaryDirectory(prefix="flow-")
-        self._process = subprocess.Popen(
-            command_line if core is None else [*command_line, str(core)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            cwd=self._folder.name,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, broker: Broker, contestants: Sequence[Contestant], plan: Plan, progress: Callable[[str], None]
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._folder.cleanup()
+        self._broker = broker
+        self._plan = plan
+        self._progress = progress
+        self._order = random.Random(0)  # noqa: S311 - a fair order, no secret
+        self._topics: set[str] = set()
+        self._closing = ExitStack()
+        self._contestants = contestants
 
-    def version(self) -> str:
-        """Wait until it is ready, and return the version of its library.
-
-        Raises:
-            WorkerException: it ended, or runs on another Python.
-        """
-        introduced: dict[str, str] = json.loads(self._line())
-        if introduced["python"] != sys.version:
-            raise WorkerException(
-                f"{self.contestant.title} runs on Python {introduced['python']}, the others on {sys.version}"
-            )
-        return introduced["version"]
-
-    def turn(self, bootstrap: str, commands: str, group: str, messages: int, database: str = "") -> Measured:
-        """Let it take a turn.
+    def run(self) -> Outcome:
+        """Let each contestant take a turn in each round, in another order each time, after one that is checked.
 
         Raises:
-            WorkerException: it ended, or did more or less than was asked.
+            WorkerException: a contestant does not run, or does not do the job.
+            BrokerException: the broker does not take the commands, or does not give the events back.
         """
-        turn = Turn(bootstrap, commands, group, messages, self._folder.name, database)
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(asdict(turn)) + "\n")
-            self._process.stdin.flush()
-        found: dict[str, int] = json.loads(self._line())
-        if found["counted"] != messages:
-            raise WorkerException(f"{self.contestant.title} handled {found['counted']} of {messages} messages")
-        return Measured(
-            rate=found["messages"] / found["duration_ns"] * 1e9,
-            cpu=found["cpu_ns"] / found["messages"] / 1_000,
-            spans=found["spans"] / messages,
-            peak=found["peak_kib"] / 1_024,
+        found: dict[str, list[Measured]] = {each.title: [] for each in self._contestants}
+        with self._closing:
+            workers = [self._started(each) for each in self._contestants]
+            versions = {each.contestant.title: each.version() for each in workers}
+            topics = sorted({each.events for each in self._contestants if each.events})
+            open_events(self._broker, topics)
+            self._events = {topic: self._watched(topic) for topic in topics}
+            for worker in workers:
+                self._checked(worker)
+            for number in range(1, self._plan.rounds + 1):
+                for worker in self._order.sample(workers, len(workers)):
+                    found[worker.contestant.title].append(self._measured(worker, number))
+        return Outcome(self._broker.name, found, versions)
+
+    def _started(self, contestant: Contestant) -> FlowWorker:
+        own = Path(sys.executable)
+        python = self._plan.peers or own if contestant.is_peer else own
+        return self._closing.enter_context(FlowWorker(contestant, python, client_core()))
+
+    def _watched(self, topic: str) -> EventTopic:
+        return self._closing.enter_context(closing(EventTopic(self._broker.bootstrap, topic)))
+
+    def _checked(self, worker: FlowWorker) -> None:
+        contestant = worker.contestant
+        asked = Asked(0, contestant.messages(min(CHECKED, self._plan.messages), self._broker.name))
+        measured = self._turn(worker, asked)
+        events = [event for topic in self._events.values() for event in topic.read_new()]
+        wrong = problems(contestant, asked, events)
+        if contestant.traced and measured.spans == 0:
+            wrong.append("exported no span")
+        if wrong:
+            raise WorkerException(f"{contestant.title} does not do the job: {'; '.join(wrong)}")
+        self._progress(f"checked: {contestant.title}: {len(events)} events for {asked.messages} commands")
+
+    def _measured(self, worker: FlowWorker, number: int) -> Measured:
+        contestant = worker.contestant
+        asked = Asked(number, contestant.messages(self._plan.messages, self._broker.name))
+        measured = self._turn(worker, asked)
+        written = sum(topic.count_new() for topic in self._events.values())
+        expected = asked.messages if contestant.events else 0
+        if written != expected:
+            raise WorkerException(f"{contestant.title} wrote {written} events instead of {expected} in round {number}")
+        self._progress(
+            f"round {number} of {self._plan.rounds}: {contestant.title}: "
+            f"{measured.rate:,.0f} messages/s, {measured.cpu:.1f} us of CPU each"
         )
+        return measured
 
-    def _line(self) -> str:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            raise WorkerException(
-                f"{self.contestant.title} ended with exit code {self._process.wait()}; it says why above"
-            )
-        return line
-
-
-def run(
-    broker: Broker,
-    contestants: Sequence[Contestant],
-    rounds: int,
-    messages: int,
-    *,
-    peers: Path | None = None,
-    progress: Callable[[str], None] = lambda text: None,
-) -> Mapping[str, Sequence[Measured]]:
-    """Let each contestant take one turn in each round, in another order each time, after one that is not measured."""
-    order = random.Random(0)  # noqa: S311 - a fair order, no secret
-    own, core = Path(sys.executable), client_core()
-    found: dict[str, list[Measured]] = {each.title: [] for each in contestants}
-    open_events(broker)
-    events = EventTopic(broker.bootstrap)
-    with ExitStack() as open_workers:
-        workers = [
-            open_workers.enter_context(FlowWorker(each, peers if each.is_peer and peers else own, core))
-            for each in contestants
-        ]
-        for worker in workers:
-            worker.version()
-        for number in range(rounds + 1):
-            topic = f"flow.commands.{number}"
-            put_commands(broker, topic, (command(each, number) for each in range(messages)))
-            for worker in order.sample(workers, len(workers)):
-                title = worker.contestant.title
-                measured = worker.turn(broker.bootstrap, topic, f"{topic} {title}", messages)
-                written = events.new()
-                if worker.contestant.emits and written != messages:
-                    raise WorkerException(f"{title} wrote {written} events for {messages} commands")
-                progress(
-                    f"round {number}: {title}: {measured.cpu:.1f} us, {measured.rate:.0f}/s, {measured.spans} spans"
-                )
-                if number:
-                    found[title].append(measured)
-    return found
+    def _turn(self, worker: FlowWorker, asked: Asked) -> Measured:
+        contestant = worker.contestant
+        job = "order" if contestant.job == "order" else "event"
+        topic = f"flow.commands.{job}.{asked.series}.{asked.messages}"
+        if topic not in self._topics:
+            put_commands(self._broker, topic, (command(number, asked.series, job) for number in range(asked.messages)))
+            self._topics.add(topic)
+        database = self._plan.database if contestant.postgres else ""
+        group = f"{topic}.{self._contestants.index(contestant)}"
+        return worker.turn(self._broker.bootstrap, topic, group, asked.messages, database)

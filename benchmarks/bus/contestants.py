@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.environment import PEERS
+
 HERE = Path(__file__).parent
 OWN = HERE / "own.py"
-PEERS = HERE / "peers"
 
 SEND_DIRECTLY = "do_handle(command)"
 SEND = "send"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from benchmarks.contestants import PYTHON_CQRS_QUERY, PYTHON_CQRS_SEND, QUERY_FULL, SEND, SEND_FULL, SEND_WITH_RULES
+from benchmarks.bus.contestants import PYTHON_CQRS_QUERY, PYTHON_CQRS_SEND, QUERY_FULL, SEND, SEND_FULL, SEND_WITH_RULES
 
 
 @dataclass(frozen=True, slots=True)

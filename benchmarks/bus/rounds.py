@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.contestants import Contestant
+from benchmarks.bus.contestants import Contestant
+from benchmarks.bus.figures import Sample
 from benchmarks.environment import ROOT
-from benchmarks.figures import Sample
 
-WORKER = ROOT / "benchmarks" / "worker.py"
+WORKER = ROOT / "benchmarks" / "bus" / "worker.py"
 
 
 class WorkerException(Exception):

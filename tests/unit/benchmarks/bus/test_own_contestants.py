@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
-from benchmarks import own
-from benchmarks.contestants import CONTESTANTS, OWN
+from benchmarks.bus import own
+from benchmarks.bus.contestants import CONTESTANTS, OWN
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.command.metrics import METRICS
 from cqrs.event.publisher import NoOpEventPublisher

@@ -1,10 +1,11 @@
 import pytest
 
-from benchmarks import report
-from benchmarks.contestants import CONTESTANTS, PYTHON_CQRS_SEND, SEND, SEND_DIRECTLY, SEND_FULL
-from benchmarks.figures import GOALS, Goal, Sample
-from benchmarks.report import HEAD, Run, markdown_table, page, plain_table, rows
-from benchmarks.rounds import Outcome
+from benchmarks.bus import report
+from benchmarks.bus.contestants import CONTESTANTS, PYTHON_CQRS_SEND, SEND, SEND_DIRECTLY, SEND_FULL
+from benchmarks.bus.figures import GOALS, Goal, Sample
+from benchmarks.bus.report import HEAD, Run, rows, section
+from benchmarks.bus.rounds import Outcome
+from benchmarks.page import RESULTS, markdown_table, plain_table
 
 SENT = {SEND_DIRECTLY: (0.1, 0.1, 0.1), SEND_FULL: (5.0, 6.0, 7.0), PYTHON_CQRS_SEND: (10.0, 12.0, 14.0)}
 OUTCOME = Outcome(
@@ -28,7 +29,7 @@ def test_a_ratio_with_someone_who_took_no_part_is_left_empty() -> None:
 
 def test_both_tables_have_a_line_for_each_contestant_and_the_same_cells() -> None:
     lines = rows(OUTCOME)
-    plain, marked = plain_table(lines).splitlines(), markdown_table(lines).splitlines()
+    plain, marked = plain_table(HEAD, lines).splitlines(), markdown_table(HEAD, lines).splitlines()
 
     assert len(plain) == 1 + len(lines)
     assert len(marked) == 2 + len(lines)
@@ -40,16 +41,16 @@ def test_both_tables_have_a_line_for_each_contestant_and_the_same_cells() -> Non
 
 def test_the_page_says_how_when_and_where_and_what_became_of_the_goals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "GOALS", (Goal(SEND_FULL, PYTHON_CQRS_SEND, 0.5, "half"),))
-    written = page(OUTCOME, Run(rounds=3, calls=200))
+    written = section(OUTCOME, Run(rounds=3, calls=200))
 
     assert "3 rounds of 200 calls" in written
     assert report.machine() in written
-    assert markdown_table(rows(OUTCOME)) in written
+    assert markdown_table(HEAD, rows(OUTCOME)) in written
     assert f"| {SEND_FULL} / {PYTHON_CQRS_SEND} | 0.50 | 0.50 | half |" in written
 
 
 def test_the_committed_page_is_of_the_contestants_and_goals_there_are() -> None:
-    committed = report.RESULTS.read_text("utf-8")
+    committed = RESULTS.read_text("utf-8")
 
     assert all(f"| {goal.title} / {goal.against} | {goal.at_most:.2f} |" in committed for goal in GOALS)
     assert all(f"| {each.title} " in committed for each in CONTESTANTS)

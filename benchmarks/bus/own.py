@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from benchmarks.worker import Contestant
+from benchmarks.bus.worker import Contestant
 from cqrs.authorization.service import AuthorizationService
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.cache.adapter import QueryCacheAdapter

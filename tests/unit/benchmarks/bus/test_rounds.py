@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks.contestants import CONTESTANTS, PEERS, SEND_DIRECTLY, SEND_FULL, Contestant
-from benchmarks.rounds import Worker, WorkerException, run
+from benchmarks import __main__ as entry
+from benchmarks.bus import command
+from benchmarks.bus.contestants import CONTESTANTS, PEERS, SEND_DIRECTLY, SEND_FULL, Contestant
+from benchmarks.bus.rounds import Worker, WorkerException, run
 
 FEW = [each for each in CONTESTANTS if each.title in {SEND_DIRECTLY, SEND_FULL}]
 
@@ -32,21 +33,21 @@ def test_a_run_of_one_round_measures_each_contestant_once() -> None:
 def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "CONTESTANTS", tuple(FEW))
 
-    assert command.main(["--own", "--rounds", "1", "--calls", "10"]) == 0
+    assert entry.main(["bus", "--own", "--rounds", "1", "--calls", "10"]) == 0
     table = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in table] == ["call", SEND_DIRECTLY, SEND_FULL]
 
 
 @pytest.mark.parametrize("option", ["--check", "--write"])
 def test_goals_and_the_page_need_the_other_libraries(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--own", option]) == 2
+    assert entry.main(["bus", "--own", option]) == 2
     assert "leave --own out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", ["0", "-3"])
 def test_no_rounds_are_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        command.main(["--rounds", number])
+        entry.main(["bus", "--rounds", number])
     assert "is not above 0" in capsys.readouterr().err
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.contestants import CONTESTANTS
-from benchmarks.figures import GOALS, Goal, Sample, middle, missed, ratio, spread
+from benchmarks.bus.contestants import CONTESTANTS
+from benchmarks.bus.figures import GOALS, Goal, Sample, middle, missed, ratio, spread
 
 durations = st.lists(st.floats(min_value=0.01, max_value=1000), min_size=1, max_size=50)
 GOAL = Goal("ours", "theirs", 0.5, "half is enough")

@@ -1,29 +1,25 @@
-"""The table of one run, and the page that keeps it."""
+"""The table of one run, and its part of the page."""
 
-import os
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from benchmarks.contestants import CONTESTANTS, Contestant
-from benchmarks.figures import GOALS, Sample, middle, ratio, spread
-from benchmarks.rounds import Outcome, chosen_core
-
-RESULTS = Path(__file__).parent / "RESULTS.md"
+from benchmarks.bus.contestants import CONTESTANTS, Contestant
+from benchmarks.bus.figures import GOALS, Sample, middle, ratio, spread
+from benchmarks.bus.rounds import Outcome, chosen_core
+from benchmarks.page import machine, markdown_table, python
 
 HEAD = ("call", "us", "middle half", "x direct", "of python-cqrs", "making it, us", "leaves out")
 
-PAGE = """# What a call on the buses costs
+SECTION = """## What a call on the buses costs
 
-Written by `make bench ARGS=--write` on {day}: {machine}, {python}, {rounds} rounds of {calls} calls{pinned}.
+Written by `make bench ARGS="bus --write"` on {day}: {machine}, {python}, {rounds} rounds of {calls} calls{pinned}.
 
 {table}
 
 {goals}
 
-## How to read it
+### How to read it
 - us: microseconds of CPU (not of waiting) for one awaited call, the median over the rounds; beside it the bounds of the
   middle half of the rounds. Garbage collection runs as it does in a service.
 - Every contestant is a process of its own on the same core, and takes one turn in each round, in an order that changes.
@@ -77,34 +73,16 @@ def _ratio(sample: Sample, against: Sample | None, form: str) -> str:
     return "" if against is None else format(ratio(sample.sent, against.sent), form)
 
 
-def plain_table(lines: Sequence[Sequence[str]]) -> str:
-    """Return the table for a terminal."""
-    widths = [max(len(line[column]) for line in (HEAD, *lines)) for column in range(len(HEAD))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in (0, len(HEAD) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (HEAD, *lines)
-    )
-
-
-def markdown_table(lines: Sequence[Sequence[str]]) -> str:
-    """Return the table for a page."""
-    rule = ["---", *["---:"] * (len(HEAD) - 2), "---"]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (HEAD, rule, *lines))
-
-
-def page(outcome: Outcome, how: Run) -> str:
-    """Return the whole of RESULTS.md."""
-    return PAGE.format(
+def section(outcome: Outcome, how: Run) -> str:
+    """Return the part of RESULTS.md that is about the buses."""
+    return SECTION.format(
         day=datetime.now(UTC).date().isoformat(),
         machine=machine(),
-        python=f"{platform.python_implementation()} {platform.python_version()}",
+        python=python(),
         rounds=how.rounds,
         calls=how.calls,
         pinned="" if chosen_core() is None else ", all on one core",
-        table=markdown_table(rows(outcome)),
+        table=markdown_table(HEAD, rows(outcome)),
         goals=_goals(outcome.samples),
     )
 
@@ -115,18 +93,3 @@ def _goals(samples: Mapping[str, Sample]) -> str:
         found = _ratio(samples[goal.title], samples.get(goal.against), ".2f") or "not measured"
         lines.append(f"| {goal.title} / {goal.against} | {goal.at_most:.2f} | {found} | {goal.reason} |")
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """Return the processor, the number of cores and the kind of system."""
-    cores = os.cpu_count()
-    return f"{_processor()}, {cores} core{'s' if cores != 1 else ''}, {platform.system()}"
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        for line in listing.read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
