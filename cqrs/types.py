@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.fingerprint import fingerprint, state_of
-from cqrs.metadata import KEY, Metadata, adapt_to_pydantic, change, is_model, metadata_of, revive
+from cqrs.metadata import KEY, Metadata, adapt_to_pydantic, change, is_model, metadata_of, restored, revive
 from cqrs.validation.types import ValidationResult
 
 R_co = TypeVar("R_co", covariant=True)
@@ -239,11 +239,8 @@ def restore_metadata(
     Raises:
         ValueError: `timestamp` is naive.
     """
-    if message_id is not None:
-        change(message, "told", message_id)
-    if correlation_id is not None:
-        change(message, "correlation_id", correlation_id)
-    if timestamp is not None:
+    if timestamp is not None and timestamp.tzinfo is not UTC:
         if timestamp.tzinfo is None:
             raise ValueError(f"the timestamp {timestamp.isoformat()} has no timezone; give an aware datetime")
-        change(message, "timestamp", timestamp.astimezone(UTC))
+        timestamp = timestamp.astimezone(UTC)
+    restored(message, message_id, correlation_id, timestamp)

@@ -2,12 +2,15 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from fastavro import schemaless_writer
+from fastavro.types import Schema
 
 from cqrs.avro.asked_once import AskedOnce
 from cqrs.avro.comparison import event_problems
+from cqrs.avro.fitting import Fitter
 from cqrs.avro.framing import frame
 from cqrs.avro.schemas import AvroSchemas
 from cqrs.exceptions import ConfigurationException, UnpublishableEventException
@@ -53,6 +56,7 @@ class AvroEncoder:
         self._registry = registry
         self._naming = subject_naming
         self._ids: AskedOnce[tuple[str, str], int] = AskedOnce(self._register)
+        self._plans: dict[tuple[type, str], _Plan] = {}
 
     async def encode(self, event: object, topic: str) -> EncodedEvent:
         """Encode `event` for `topic`.
@@ -64,11 +68,27 @@ class AvroEncoder:
                 every misfit with its path.
             DependencyUnavailableException: its schema cannot be registered just now.
         """
-        name = self._name(type(event))
-        body = self._body(event, name)
-        subject = self._naming.subject(topic, name)
-        schema_id = self._ids.known((subject, name)) or await self._ids.get((subject, name))
-        return EncodedEvent(frame(schema_id, body), name, CONTENT_TYPE, subject)
+        plan = self._plans.get((type(event), topic)) or self._plan(type(event), topic)
+        try:
+            values = plan.fit(event)
+        except MisfitException as error:
+            raise UnpublishableEventException(f"event {plan.name} does not fit its schema: {error}") from None
+        body = io.BytesIO()
+        body.write(plan.prefix or await self._numbered(plan))
+        schemaless_writer(body, plan.parsed, values)
+        return EncodedEvent(body.getvalue(), plan.name, CONTENT_TYPE, plan.subject)
+
+    def _plan(self, event_type: type, topic: str) -> "_Plan":
+        name = self._name(event_type)
+        schema = self._schemas.get(name)
+        assert schema is not None  # noqa: S101 - _name found it
+        plan = _Plan(name, self._naming.subject(topic, name), schema.parsed, self._schemas.fitter(name))
+        self._plans[event_type, topic] = plan
+        return plan
+
+    async def _numbered(self, plan: "_Plan") -> bytes:
+        plan.prefix = frame(await self._ids.get((plan.subject, plan.name)), b"")
+        return plan.prefix
 
     def problems(self, event_type: type, topic: str) -> Sequence[str]:
         """Say what would keep every event of this class from being written, a sentence each."""
@@ -92,16 +112,6 @@ class AvroEncoder:
             raise UnpublishableEventException(f"event {event_type.__qualname__} has no Avro schema: {what}")
         return schema.name
 
-    def _body(self, event: object, name: str) -> bytes:
-        schema = self._schemas.get(name)
-        assert schema is not None  # noqa: S101 - _name found it
-        body = io.BytesIO()
-        try:
-            schemaless_writer(body, schema.parsed, self._schemas.fitter(name)(event))
-        except MisfitException as error:
-            raise UnpublishableEventException(f"event {name} does not fit its schema: {error}") from None
-        return body.getvalue()
-
     async def _register(self, key: tuple[str, str]) -> int:
         subject, name = key
         schema = self._schemas.get(name)
@@ -112,3 +122,22 @@ class AvroEncoder:
             raise UnpublishableEventException(
                 f"the schema registry refuses the schema of {name} under {subject}: {error}"
             ) from error
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Say how the events of a class are written to a topic.
+
+    Attributes:
+        name: The full name of their schema.
+        subject: Its subject.
+        parsed: The schema, as fastavro takes it.
+        fit: Turns an event into the values that the writer takes.
+        prefix: What stands before each body, once the schema is registered.
+    """
+
+    name: str
+    subject: str
+    parsed: Schema
+    fit: Fitter
+    prefix: bytes = b""

@@ -20,7 +20,7 @@ from cqrs.context.execution_context import ExecutionContext
 from cqrs.decorators import HandlerOptions, handler_options
 from cqrs.event.decorators import event_route
 from cqrs.event.origin import EventOrigin
-from cqrs.event.routing import EventOutlet, RoutedEvent
+from cqrs.event.routing import EventOutlet
 from cqrs.tracing import attributes
 from cqrs.tracing.tracer import NoTracer, Span, Tracer
 from cqrs.types import Command, message_name
@@ -74,7 +74,8 @@ class CommandPipeline:
         self._command_type = command_type
         self._name = message_name(command_type)
         self._calls = compile_calls(handler, command_type, Command, options.timeout or services.timeout)
-        self._route = event_route(handler)
+        route = event_route(handler)
+        self._outlet = services.outlet.to(route)
         self._metrics = recording(services.metrics, options.metrics)
         self._clock = services.timing.clock
         self._checks = tuple(_checks(command_type, services, options))
@@ -87,7 +88,7 @@ class CommandPipeline:
         self._perform = self._transact_with_retries if options.retries else self._transact
         if isinstance(services.unit_of_work, NoUnitOfWork):
             self._perform = self._directly
-        for problem in services.outlet.problems(self._route):
+        for problem in services.outlet.problems(route):
             _logger.warning("%s: %s", type(handler).__qualname__, problem)
 
     async def run(self, command: Command[object], context: ExecutionContext | None) -> object:
@@ -175,11 +176,11 @@ class CommandPipeline:
             work.evictions.append(lambda: self._evict(work.command))
 
     async def _publish(self, command: Command[object], events: Sequence[object]) -> None:
-        correlation_id = command.get_correlation_id() or ""
+        command_id, correlation_id = command.get_command_id(), command.get_correlation_id() or ""
         for index, event in enumerate(events):
-            origin = EventOrigin(command.get_command_id(), self._name, index, correlation_id)
+            origin = EventOrigin(command_id, self._name, index, correlation_id)
             try:
-                await self._services.outlet.publish(RoutedEvent(event, self._route, origin))
+                await self._outlet(event, origin)
             except Exception as error:
                 if not self._services.lenient:
                     raise

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 from cqrs.event.decorators import EventRoute
 from cqrs.event.origin import EventOrigin
@@ -13,12 +13,8 @@ _logger = logging.getLogger(__name__)
 _PLAIN = EventRoute()
 
 
-class RoutedEvent(NamedTuple):
-    """Hold an event that is ready to be published."""
-
-    event: object
-    route: EventRoute
-    origin: EventOrigin
+Publication = Callable[[object, EventOrigin], Awaitable[None]]
+"""Publish one event of a command, and return once it is accepted."""
 
 
 class EventOutlet:
@@ -47,23 +43,24 @@ class EventOutlet:
             if wanted and not self._takes_any and name not in self._named
         ]
 
-    async def publish(self, routed: RoutedEvent) -> None:
-        """Publish one event and return once it is accepted."""
-        await self._publish(routed.event, **self._keywords(routed))
+    def to(self, route: EventRoute) -> Publication:
+        """Return what publishes the events of one route; the keywords are worked out here, once."""
+        publish = self._publish
+        told = {name: value for name, value in self._keywords(route).items() if name in self._told(route)}
+        if "origin" not in self._named:
+            return lambda event, origin: publish(event, **told)
+        return lambda event, origin: publish(event, origin=origin, **told)
 
-    def _keywords(self, routed: RoutedEvent) -> dict[str, object]:
-        route = routed.route
-        known: dict[str, object] = {
-            "destination": route.destination,
-            "message_format": route.message_format,
-            "key": route.key,
-            "origin": routed.origin,
-        }
+    def _told(self, route: EventRoute) -> frozenset[str]:
         if not self._takes_any:
-            return {name: value for name, value in known.items() if name in self._named}
-        declared = {"destination"} | ({"message_format"} if route.message_format != _PLAIN.message_format else set())
-        declared |= {"key"} if route.key is not None else set()
-        return {name: value for name, value in known.items() if name in self._named or name in declared}
+            return self._named
+        plain = {"message_format"} if route.message_format == _PLAIN.message_format else set[str]()
+        plain |= {"key"} if route.key is None else set[str]()
+        return self._named | ({"destination", "message_format", "key"} - plain)
+
+    @staticmethod
+    def _keywords(route: EventRoute) -> dict[str, object]:
+        return {"destination": route.destination, "message_format": route.message_format, "key": route.key}
 
 
 def drain(source: object) -> Sequence[object]:

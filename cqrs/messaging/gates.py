@@ -1,7 +1,7 @@
 """What stands before the handler of one command type: a circuit breaker and a rate limit."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from cqrs.exceptions import CqrsException
 from cqrs.messaging.breaker import Breaker
@@ -33,26 +33,20 @@ class Gate:
         self._failures = failures
         self._last_failure: Exception | None = None
 
-    @contextmanager
-    def passage(self, delivery: Delivery) -> Iterator[None]:
+    def passage(self, delivery: Delivery) -> AbstractContextManager[None]:
         """Let one command pass to the block, which carries it out.
+
+        Raises:
+            TryAgainException: on entering: it has to wait; no attempt is spent.
+        """
+        return _Passage(self, delivery)
+
+    def enter(self) -> None:
+        """Let one command in.
 
         Raises:
             TryAgainException: it has to wait; no attempt is spent.
         """
-        self._enter()
-        try:
-            yield
-        except Exception as error:
-            self._tell(delivery, error)
-            raise
-        except BaseException:
-            self._abandon()
-            raise
-        if self._breaker is not None:
-            self._breaker.succeeded()
-
-    def _enter(self) -> None:
         if self._breaker is not None and (seconds := self._breaker.admit()) > 0:
             reason = GateClosedException(f"{self.name} is held back: command after command failed")
             reason.__cause__ = self._last_failure
@@ -60,6 +54,15 @@ class Gate:
         if self._rate is not None and (seconds := self._rate.admit()) > 0:
             self._abandon()
             raise TryAgainException(seconds, GateClosedException(f"{self.name} has reached its rate"))
+
+    def leave(self, delivery: Delivery, error: BaseException | None) -> None:
+        """Learn from how the command fared that was let in."""
+        if isinstance(error, Exception):
+            self._tell(delivery, error)
+        elif error is not None:
+            self._abandon()
+        elif self._breaker is not None:
+            self._breaker.succeeded()
 
     def _abandon(self) -> None:
         if self._breaker is not None:
@@ -76,3 +79,21 @@ class Gate:
             self._breaker.failed((message.topic, message.partition, message.key))
         else:
             self._breaker.abandoned()
+
+
+class _Passage:
+    """Let one command pass to the block of a `with`."""
+
+    __slots__ = ("_delivery", "_gate")
+
+    def __init__(self, gate: Gate, delivery: Delivery) -> None:
+        self._gate = gate
+        self._delivery = delivery
+
+    def __enter__(self) -> None:
+        self._gate.enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.leave(self._delivery, error)

@@ -201,5 +201,7 @@ class AssignedPartition:
 
 
 def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in message.headers)
-    return len(message.value or b"") + len(message.key or b"") + headers
+    size = len(message.value or b"") + len(message.key or b"")
+    for name, value in message.headers:
+        size += len(name) + len(value or b"")
+    return size

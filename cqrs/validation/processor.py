@@ -3,6 +3,8 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from types import FunctionType
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, RootModel
 from pydantic import ValidationError as PydanticValidationError
@@ -96,8 +98,16 @@ async def _business_rules(message: object) -> ValidationResult:
 
 def _validate_hook(message: object) -> Callable[[], object] | None:
     # BaseModel brings a deprecated classmethod of the same name, which hides Command.validate when it comes first.
-    for owner in type(message).__mro__:
-        if owner is not BaseModel and "validate" in vars(owner):
-            hook: Callable[[], object] = vars(owner)["validate"].__get__(message, type(message))
-            return hook
-    return None
+    kind = type(message)
+    if kind not in _hooks:
+        owners = (owner for owner in kind.__mro__ if owner is not BaseModel and "validate" in vars(owner))
+        _hooks[kind] = next((vars(owner)["validate"] for owner in owners), None)
+    function = _hooks[kind]
+    if function is None:
+        return None
+    hook: Callable[[], object] = function.__get__(message, kind)
+    return hook
+
+
+_hooks: WeakKeyDictionary[type, FunctionType | None] = WeakKeyDictionary()
+"""What each class has as its `validate`, found once."""

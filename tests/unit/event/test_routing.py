@@ -8,7 +8,7 @@ import pytest
 from cqrs.event.decorators import EventRoute
 from cqrs.event.origin import EventOrigin
 from cqrs.event.publisher import CommandEventPublisher
-from cqrs.event.routing import EventOutlet, RoutedEvent, drain, put_back
+from cqrs.event.routing import EventOutlet, drain, put_back
 
 ORIGIN = EventOrigin("c-1", "orders.Create", 0, "corr")
 AVRO = EventRoute("orders.events", "avro", "order_id")
@@ -56,7 +56,7 @@ async def test_a_publisher_is_told_what_its_signature_names(
     publisher: Guide | WithOrigin | TakingAll | TakingAllAndKey, route: EventRoute, told: dict[str, object]
 ) -> None:
     publisher.keywords.clear()
-    await EventOutlet(publisher).publish(RoutedEvent("event", route, ORIGIN))
+    await EventOutlet(publisher).to(route)("event", ORIGIN)
     assert publisher.keywords == [told]
 
 
