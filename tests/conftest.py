@@ -9,6 +9,8 @@ from hypothesis import settings
 
 from cqrs.tracing.correlation import CorrelationContext
 
+pytest_plugins = ["cqrs.testing.fixtures"]
+
 SERVERS = {
     "kafka": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
     "postgres": "PostgreSQL's server (Debian: apt-get install -y postgresql)",

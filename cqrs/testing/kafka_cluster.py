@@ -13,7 +13,7 @@ class KafkaCluster:
 
     Three brokers keep three copies of each topic and acknowledge with two::
 
-        with KafkaCluster(resolve_jars(Path("tests/kafka/pom.xml"))) as cluster:
+        with KafkaCluster(resolve_jars()) as cluster:
             produce(cluster.bootstrap_servers)
             cluster.brokers[0].kill()
             cluster.brokers[0].start()

@@ -22,6 +22,9 @@ from typing import IO, Self
 
 from cqrs.exceptions import CqrsException
 
+POM = Path(__file__).with_name("kafka.pom.xml")
+"""The Maven project that names the Kafka of the tests."""
+
 _FORMAT_SECONDS = 60
 _MAVEN_SECONDS = 600
 _STARTED = "Kafka Server started"
@@ -79,10 +82,11 @@ def missing_tools() -> list[str]:
     return [name for name in ("java", "mvn") if shutil.which(name) is None]
 
 
-def resolve_jars(pom: Path) -> Path:
+def resolve_jars(pom: Path = POM) -> Path:
     """Return a folder with the jars that the Maven project `pom` names, from the cache or by Maven.
 
-    They are kept under `$XDG_CACHE_HOME/cqrs-service-template/kafka/`, by the digest of the project file.
+    The project that comes with this package names Kafka and a logging backend. The jars are kept under
+    `$XDG_CACHE_HOME/cqrs-service-template/kafka/`, by the digest of the project file.
 
     Raises:
         KafkaServerException: Maven is missing or failed; says what to try.
@@ -103,7 +107,7 @@ class KafkaServer:
 
     It may be stopped or killed and started again on the same port, with its data::
 
-        with KafkaServer(resolve_jars(Path("tests/kafka/pom.xml"))) as server:
+        with KafkaServer(resolve_jars()) as server:
             produce(server.bootstrap_servers)
             server.kill()                # the broker is away
             server.start()               # and back

@@ -1,56 +1,31 @@
 """The order service as a process of its own, on an embedded broker that outlives it."""
 
-import asyncio
 import json
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.testing.service_process import ServiceProcess
 from service.settings import COMMANDS, PARTITIONS
 
 DEADLINE = 60
 
 
-@asynccontextmanager
-async def running(broker: EmbeddedBroker, state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the service as its own process, as an operator does."""
-    environment = {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-        "KAFKA_SESSION_TIMEOUT_MS": "1000",
-        "STATE_PATH": str(state),
-        "MANAGEMENT_PORT": "0",
-        "LOG_LEVEL": "WARNING",
-        "SHUTDOWN_TIMEOUT_SECONDS": "5",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service", "run", env=environment, stdout=asyncio.subprocess.DEVNULL
+def running(broker: EmbeddedBroker, state: Path) -> ServiceProcess:
+    """Return what runs the service as its own process, as an operator does."""
+    return ServiceProcess(
+        "service",
+        settings={
+            "kafka_bootstrap_servers": broker.bootstrap_servers,
+            "kafka_session_timeout_ms": 1_010,
+            "state_path": state,
+            "management_port": 0,
+            "log_level": "WARNING",
+            "shutdown_timeout_seconds": 5,
+        },
     )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def killed(process: asyncio.subprocess.Process) -> None:
-    """End the process as a crash does."""
-    process.kill()
-    await asyncio.wait_for(process.wait(), DEADLINE)
-
-
-async def stopped(process: asyncio.subprocess.Process) -> int:
-    """End the process as an orchestrator does, and return its exit code."""
-    process.send_signal(signal.SIGTERM)
-    return await asyncio.wait_for(process.wait(), DEADLINE)
 
 
 def create(number: int) -> bytes:

@@ -1,14 +1,13 @@
 """SIGKILL while many keys are in work loses nothing: no commit stands above unfinished work."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from service.settings import COMMANDS, EVENTS, PARTITIONS
-from tests.scenario.process import committed, keys, killed, running, send, stopped
+from tests.scenario.process import committed, keys, running, send
 
 ORDERS = 1_000
 KILLS = (100, 500)
@@ -16,11 +15,10 @@ KILLS = (100, 500)
 
 
 @pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as started:
-        for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
-            started.create_topic(topic, PARTITIONS)
-        yield started
+def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
+    for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
+        embedded_broker.create_topic(topic, PARTITIONS)
+    return embedded_broker
 
 
 @pytest.mark.asyncio
@@ -31,14 +29,14 @@ async def test_every_command_has_its_outcome_however_often_the_process_is_killed
     for count in KILLS:
         async with running(broker, tmp_path) as process:
             await asyncio.to_thread(keys, broker, EVENTS, count)
-            await killed(process)
+            await process.kill()
         done = set(await asyncio.to_thread(keys, broker, EVENTS))
         assert await asyncio.to_thread(committed, broker) <= len(done), "more was committed than done"
     async with running(broker, tmp_path) as process:
         everything = await asyncio.to_thread(keys, broker, EVENTS, ORDERS)
         while await asyncio.to_thread(committed, broker) < ORDERS:
             everything = await asyncio.to_thread(keys, broker, EVENTS, ORDERS)
-        assert await stopped(process) == 0
+        assert await process.stop() == 0
 
     assert set(everything) == {f"o-{number}" for number in range(ORDERS)}, "a command was lost"
     repeats = await asyncio.to_thread(keys, broker, f"{COMMANDS}-dlt")

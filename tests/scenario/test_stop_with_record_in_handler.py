@@ -1,24 +1,22 @@
 """SIGTERM finishes what is in hand, commits exactly that, and ends with exit code 0; the next process does the rest."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from service.settings import COMMANDS, EVENTS, PARTITIONS
-from tests.scenario.process import committed, keys, running, send, stopped
+from tests.scenario.process import committed, keys, running, send
 
 ORDERS = 300
 
 
 @pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as started:
-        for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
-            started.create_topic(topic, PARTITIONS)
-        yield started
+def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
+    for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
+        embedded_broker.create_topic(topic, PARTITIONS)
+    return embedded_broker
 
 
 @pytest.mark.asyncio
@@ -28,14 +26,14 @@ async def test_under_load_it_commits_exactly_what_it_did_and_the_next_process_do
     send(broker, ORDERS)
     async with running(broker, tmp_path) as first:
         await asyncio.to_thread(keys, broker, EVENTS, 20)
-        assert await stopped(first) == 0
+        assert await first.stop() == 0
 
     done = await asyncio.to_thread(keys, broker, EVENTS)
     assert await asyncio.to_thread(committed, broker) == len(done)
 
     async with running(broker, tmp_path) as second:
         everything = await asyncio.to_thread(keys, broker, EVENTS, ORDERS)
-        assert await stopped(second) == 0
+        assert await second.stop() == 0
 
     assert sorted(everything) == sorted(f"o-{number}" for number in range(ORDERS)), "each once: none lost or repeated"
     assert await asyncio.to_thread(keys, broker, f"{COMMANDS}-dlt") == []
@@ -49,6 +47,6 @@ async def test_it_ends_with_exit_code_0_although_the_broker_is_away(broker: Embe
         await asyncio.to_thread(keys, broker, EVENTS, 1)
         broker.broker_down()
         try:
-            assert await stopped(process) == 0
+            assert await process.stop() == 0
         finally:
             broker.broker_up()

@@ -1,0 +1,165 @@
+"""A whole service, started in the test's own process and seen from outside."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from confluent_kafka import Producer
+
+from cqrs.messaging.message import Headers
+from cqrs.testing.outside_client import OutsideClient
+from cqrs.testing.outside_reader import Received
+
+SECONDS = 20.0
+"""How long a test waits for anything that must happen."""
+
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Deployable(Protocol):
+    """Be a service that can be started and stopped, as `cqrs.runtime.Service` is.
+
+    Attributes:
+        bootstrap_servers: The broker's address.
+        registry_url: The schema registry's address.
+        management_url: Where probes and metrics are served.
+    """
+
+    bootstrap_servers: str
+    registry_url: str
+    management_url: str
+
+    async def start(self) -> None:
+        """Start everything and begin to consume."""
+
+    async def ready(self) -> None:
+        """Return once each group has told this member its partitions."""
+
+    async def stop(self) -> None:
+        """Finish what is in hand, commit, leave the group and close everything."""
+
+
+S = TypeVar("S", bound=Deployable)
+
+
+class Deployed(Generic[S]):
+    """Be one started service and the outside world around it; the block ends with the service stopped.
+
+    Any `Service` with any settings will do; without KAFKA_BOOTSTRAP_SERVERS it brings an embedded broker of its own::
+
+        async with Deployed(Service(settings, parts)) as deployed:
+            deployed.client.send_json("orders.commands", {...}, type_name="orders.CreateOrder", key="o-1")
+            (event,) = await deployed.records("orders.events", 1)
+
+    Args:
+        service: The service, not yet started.
+        seconds: How long to wait for anything that must happen.
+
+    Attributes:
+        service: The service.
+        client: A foreign program on its topics.
+    """
+
+    client: OutsideClient
+
+    def __init__(self, service: S, *, seconds: float = SECONDS) -> None:
+        self.service = service
+        self._seconds = seconds
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start the service, wait until it consumes, and return itself.
+
+        Raises:
+            TimeoutError: the group did not give this member its partitions in time.
+        """
+        async with AsyncExitStack() as closing:
+            await self.service.start()
+            closing.push_async_callback(self.service.stop)
+            async with asyncio.timeout(self._seconds):
+                await self.service.ready()
+            self.client = OutsideClient(self.service.bootstrap_servers, self.service.registry_url)
+            closing.push_async_callback(asyncio.to_thread, self.client.close)
+            self._closing = closing.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client and stop the service."""
+        await self._closing.aclose()
+
+    def store(
+        self,
+        topic: str,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+    ) -> None:
+        """Store a record exactly so, without a tracer or an envelope's help.
+
+        Raises:
+            AssertionError: the broker did not take it.
+        """
+        settings = {"bootstrap.servers": self.service.bootstrap_servers, "message.max.bytes": _MOST_BYTES}
+        producer = Producer(settings)
+        producer.produce(topic, value=value, key=key, partition=partition, headers=list(headers))
+        if producer.flush(self._seconds):
+            raise AssertionError(f"the broker did not take the record for {topic}")
+
+    async def until(self, topic: str, wanted: Callable[[Sequence[Received]], bool]) -> list[Received]:
+        """Read `topic` from its beginning until what it holds is `wanted`, and return that.
+
+        Raises:
+            AssertionError: it was not in time; shows what there was.
+        """
+        found = await asyncio.to_thread(self._read, topic, wanted)
+        if not wanted(found):
+            raise AssertionError(f"{topic} held only {found} after {self._seconds:g} s")
+        return found
+
+    async def records(self, topic: str, count: int) -> list[Received]:
+        """Read `topic` from its beginning until it holds at least `count` records, and return them.
+
+        Raises:
+            AssertionError: there were fewer in time; shows them.
+        """
+        return await self.until(topic, lambda found: len(found) >= count)
+
+    async def unready(self, saying: str = "") -> dict[str, object]:
+        """Ask the readiness probe until it says that something is missing, and return its answer.
+
+        Raises:
+            TimeoutError: it did not say so in time.
+        """
+        async with asyncio.timeout(self._seconds):
+            answer = None
+            while answer is None or saying not in str(answer):
+                answer = await asyncio.to_thread(self._refusal)
+        return answer
+
+    def _read(self, topic: str, wanted: Callable[[Sequence[Received]], bool]) -> list[Received]:
+        found: list[Received] = []
+        deadline = time.monotonic() + self._seconds
+        with self.client.reader([topic]) as reader:
+            while not wanted(found) and time.monotonic() < deadline:
+                found += reader.poll()
+        return found
+
+    def _refusal(self) -> dict[str, object] | None:
+        url = f"{self.service.management_url}/actuator/health/readiness"
+        try:
+            with urlopen(url, timeout=self._seconds):  # noqa: S310 - our own server
+                return None
+        except HTTPError as refused:
+            with refused:
+                answer: dict[str, object] = json.load(refused)
+                return answer
