@@ -109,7 +109,8 @@ def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, Attri
         attributes.MESSAGING_MESSAGE_ID: envelope.id,
         attributes.MESSAGING_MESSAGE_CONVERSATION_ID: envelope.correlation_id,
     }
-    return found | _body_attributes(message.key, message.value)
+    _add_body(found, message.key, message.value)
+    return found
 
 
 def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
@@ -119,21 +120,24 @@ def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
         attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_SEND,
         attributes.MESSAGING_DESTINATION_NAME: message.topic,
     }
-    named = ((ID, attributes.MESSAGING_MESSAGE_ID), (CORRELATION_ID, attributes.MESSAGING_MESSAGE_CONVERSATION_ID))
-    headers = dict(message.headers)
-    found |= {attribute: value.decode(errors="replace") for name, attribute in named if (value := headers.get(name))}
-    return found | _body_attributes(message.key, message.value)
+    for name, value in message.headers:
+        attribute = _NAMED.get(name)
+        if attribute is not None and value:
+            found[attribute] = value.decode(errors="replace")
+    _add_body(found, message.key, message.value)
+    return found
 
 
-def _body_attributes(key: bytes | None, value: bytes | None) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {}
+_NAMED = {ID: attributes.MESSAGING_MESSAGE_ID, CORRELATION_ID: attributes.MESSAGING_MESSAGE_CONVERSATION_ID}
+
+
+def _add_body(found: dict[str, AttributeValue], key: bytes | None, value: bytes | None) -> None:
     if value is None:
         found[attributes.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
     else:
         found[attributes.MESSAGING_MESSAGE_BODY_SIZE] = len(value)
     if key is not None and (text := _utf8(key)) is not None:
         found[attributes.MESSAGING_KAFKA_MESSAGE_KEY] = text
-    return found
 
 
 def _utf8(raw: bytes) -> str | None:

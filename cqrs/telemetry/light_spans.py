@@ -14,6 +14,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from random import getrandbits
 from types import MappingProxyType
 from typing import Final
 
@@ -29,6 +31,7 @@ from opentelemetry.util import types
 
 from cqrs.telemetry.correlation_processor import CorrelationSpanProcessor
 from cqrs.telemetry.text import encodable
+from cqrs.telemetry.trace_headers import NamingSpan
 from cqrs.tracing.attributes import CORRELATION_ID
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import Attributes, AttributeValue
@@ -137,30 +140,44 @@ class LightSpans:
             base: The context in which it begins.
             attributes: Its attributes, or what returns them; asked only when they are recorded.
         """
-        parent: SpanContext | None = trace.get_current_span(base).get_span_context()
+        outer = trace.get_current_span(base)
+        if isinstance(outer, LightSpan):  # it is sampled, and so is what is done within it
+            above = outer.context
+            inner = SpanContext(above.trace_id, _random_id(), False, above.trace_flags, above.trace_state)
+            return LightSpan(self, name, kind, base, above, inner, dict(given(attributes)), outer.trace_hex)
+        parent: SpanContext | None = outer.get_span_context()
         if parent is not None and parent.is_valid:
             trace_id = parent.trace_id
             state: TraceState | None = parent.trace_state
             random = parent.trace_flags & TraceFlags.RANDOM_TRACE_ID
-            sampled = (
-                parent.trace_flags & TraceFlags.SAMPLED if self._rule == _PARENT_DECIDES else self._rule == _ALWAYS
-            )
+            decides = self._rule == _PARENT_DECIDES
+            sampled = bool(parent.trace_flags & TraceFlags.SAMPLED) if decides else self._rule == _ALWAYS
         else:
             parent, trace_id = None, self.ids.generate_trace_id()
             random = TraceFlags.RANDOM_TRACE_ID if self.ids.is_trace_id_random() else 0
             result = self._sampler.should_sample(base, trace_id, name, kind, None, ())
             sampled, state = result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state
-        flags = _FLAGS[(1 if sampled else 0) | random]
-        context = SpanContext(
-            trace_id, self.ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state
-        )
+        context = SpanContext(trace_id, _random_id(), False, _FLAGS[sampled | random], state)
         if not sampled:
             return trace.NonRecordingSpan(context)
-        return LightSpan(self, name, kind, base, parent, context, dict(given(attributes)))
+        return LightSpan(self, name, kind, base, parent, context, dict(given(attributes)), f"{trace_id:032x}")
 
 
-class LightSpan(trace.Span):
-    """Be a span that is only noted, until somebody asks more of it."""
+def _random_id() -> int:
+    """Return a span id, as the SDK's `RandomIdGenerator` makes them."""
+    return getrandbits(64) or _random_id()
+
+
+class LightSpan(NamingSpan):
+    """Be a span that is only noted, until somebody asks more of it.
+
+    Attributes:
+        context: Its ids.
+        trace_hex: Its trace id as 32 hexadecimal digits.
+    """
+
+    _ended: int | None = None
+    _whole: trace.Span | None = None
 
     def __init__(
         self,
@@ -171,6 +188,7 @@ class LightSpan(trace.Span):
         parent: SpanContext | None,
         context: SpanContext,
         attributes: dict[str, AttributeValue],
+        trace_hex: str,
     ) -> None:
         correlation_id = CorrelationContext.get_correlation_id()
         if correlation_id is not None:
@@ -182,9 +200,18 @@ class LightSpan(trace.Span):
         self._parent = parent
         self.context = context
         self._noted = attributes
+        self.trace_hex = trace_hex
         self._started = time.time_ns()
-        self._ended: int | None = None
-        self._whole: trace.Span | None = None
+
+    @cached_property
+    def span_hex(self) -> str:
+        """Return its id as 16 hexadecimal digits."""
+        return f"{self.context.span_id:016x}"
+
+    @property
+    def traceparent(self) -> bytes:
+        """Return the W3C header that names it."""
+        return f"00-{self.trace_hex}-{self.span_hex}-{self.context.trace_flags:02x}".encode()
 
     def note(self, key: str, value: AttributeValue) -> None:
         """Set an attribute of ours."""

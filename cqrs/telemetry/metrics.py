@@ -19,6 +19,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from cqrs.command import metrics as bus
 from cqrs.messaging import metrics as delivery
+from cqrs.telemetry.light_spans import LightSpan
 from cqrs.telemetry.text import encodable
 
 IGNORED_TRACE_HEADERS: Final = "cqrs_trace_ignored_headers_total"
@@ -182,6 +183,8 @@ def _undeclared(name: str, declared: Mapping[str, object]) -> str:
 
 def _exemplar() -> dict[str, str] | None:
     span = trace.get_current_span()
+    if isinstance(span, LightSpan):
+        return {"trace_id": span.trace_hex, "span_id": span.span_hex} if span.is_recording() else None
     if not span.is_recording() or not (context := span.get_span_context()).trace_flags.sampled:
         return None
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -7,6 +7,7 @@ Properties of baggage members (`key=value;property`) are not kept: OpenTelemetry
 
 import logging
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
@@ -69,17 +70,30 @@ def read_context(headers: Headers, ignored: IgnoredHeader) -> Context:
 def write_context() -> Headers:
     """Return the current span's context and the current baggage as headers, each at most once."""
     current = trace.get_current_span()
-    if isinstance(current, _RemoteSpan) and not baggage.get_all():
+    if isinstance(current, NamingSpan) and not baggage.get_all() and not current.get_span_context().trace_state:
         return ((TRACEPARENT, current.traceparent),)
     return tuple((name, text.encode("ascii")) for name, text in _current_fields())
 
 
-class _RemoteSpan(NonRecordingSpan):
+class NamingSpan(trace.Span):
+    """Be a span that can say by which header it is named."""
+
+    @property
+    @abstractmethod
+    def traceparent(self) -> bytes:
+        """Return the W3C header that names it."""
+
+
+class _RemoteSpan(NonRecordingSpan, NamingSpan):
     """Be the span of a sender, with the header that named it, so that it can be passed on as it is."""
 
     def __init__(self, context: SpanContext, traceparent: bytes) -> None:
         super().__init__(context)
-        self.traceparent = traceparent
+        self._traceparent = traceparent
+
+    @property
+    def traceparent(self) -> bytes:
+        return self._traceparent
 
 
 def _plain_parent(value: bytes | None) -> _RemoteSpan | None:

@@ -199,10 +199,16 @@ class _OpenSpan:
 
     @property
     def trace_id(self) -> str | None:
+        span = self._span
+        if isinstance(span, LightSpan):
+            return span.trace_hex
         return f"{self._context.trace_id:032x}" if self._context.is_valid else None
 
     @property
     def span_id(self) -> str | None:
+        span = self._span
+        if isinstance(span, LightSpan):
+            return span.span_hex
         return f"{self._context.span_id:016x}" if self._context.is_valid else None
 
     def set(self, key: str, value: AttributeValue) -> None:
