@@ -24,16 +24,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; return the exit code: 1 for a goal missed, 2 for what could not be measured."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    reader = parser()
-    chosen = reader.parse_args(given if given and not given[0].startswith("--") else ["all", *given])
-    if getattr(chosen, "own", False) and (chosen.check or chosen.write):
-        sys.stderr.write("--check and --write need the other libraries; leave --own out\n")
-        return 2
+    if not given or given[0] in ("--own", "--check", "--write"):
+        given = ["all", *given]
+    chosen = parser().parse_args(given)
     if chosen.what == "profile":
         return profile.measure(chosen)
+    if chosen.own and (chosen.check or chosen.write):
+        sys.stderr.write("--check and --write need the other libraries; leave --own out\n")
+        return 2
     if chosen.what == "all":
-        codes = [main([what, *given[given[:1] == ["all"] :]]) for what in ("bus", "flow")]
-        return max(codes)
+        return max([main(["bus", *given[1:]]), main(["flow", *given[1:]])])
     return bus.measure(chosen) if chosen.what == "bus" else flow.measure(chosen)
 
 

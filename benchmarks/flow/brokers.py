@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -22,6 +22,7 @@ from cqrs.testing.kafka_server import KafkaServer, resolve_jars
 POM = ROOT / "tests" / "kafka" / "pom.xml"
 
 _SECONDS = 30.0
+_QUIET = {"log_level": 4}
 _KEPT_BYTES = str(16 * 1024 * 1024)
 
 
@@ -103,10 +104,10 @@ def kafka(pom: Path = POM) -> Iterator[RealKafka]:
         KafkaServerException: Java or Maven is missing, or it does not start.
     """
     jars = resolve_jars(pom)
-    with ExitStack() as closing:
+    with ExitStack() as stack:
         server = KafkaServer(jars, properties={"log.retention.check.interval.ms": "5000"})
         with on_core(broker_core()):
-            closing.enter_context(server)
+            stack.enter_context(server)
         yield RealKafka(server.bootstrap_servers)
 
 
@@ -117,16 +118,16 @@ def open_events(broker: Broker, topics: Iterable[str]) -> None:
         broker.create_topic(topic, PARTITIONS, kept)
 
 
-def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitions: int = PARTITIONS) -> None:
+def put_commands(broker: Broker, topic: str, records: Iterator[Record]) -> None:
     """Make the topic of a round, and its dead letters', and write all commands.
 
     Raises:
-        BrokerException: not all are acknowledged in time.
+        BrokerException: not all are acknowledged in time, or the broker did not keep all.
     """
-    broker.create_topic(topic, partitions)
-    broker.create_topic(f"{topic}-dlt", partitions)
+    broker.create_topic(topic, PARTITIONS)
+    broker.create_topic(f"{topic}-dlt", PARTITIONS)
     producer = Producer(
-        {"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "partitioner": "murmur2_random", "log_level": 4}
+        {"bootstrap.servers": broker.bootstrap, "linger.ms": 20, "partitioner": "murmur2_random"} | _QUIET
     )
     failures: list[str] = []
 
@@ -134,14 +135,22 @@ def put_commands(broker: Broker, topic: str, records: Iterator[Record], partitio
         if error is not None:
             failures.append(str(error))
 
-    for number, record in enumerate(records):
+    written = 0
+    for written, record in enumerate(records, start=1):
         producer.produce(topic, record.value, record.key, headers=[*record.headers], on_delivery=told)
-        if number % 1_000 == 0:
+        if written % 1_000 == 0:
             producer.poll(0)
-        if number % 50_000 == 49_999:
+        if written % 50_000 == 0:
             producer.flush(_SECONDS)
     if producer.flush(_SECONDS) or failures:
         raise BrokerException(f"not all commands could be written to {topic}: {failures[:1]}")
+    with closing(EventTopic(broker.bootstrap, topic)) as commands:
+        kept = commands.kept()
+    if kept != written:
+        raise BrokerException(
+            f"the {broker.name} keeps {kept:,} of {written:,} commands: the embedded one drops what is beyond 5 MiB "
+            "of a partition; ask for fewer --messages, or for --broker kafka"
+        )
 
 
 class EventTopic:
@@ -162,6 +171,7 @@ class EventTopic:
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 20,
             }
+            | _QUIET
         )
 
     def close(self) -> None:
@@ -174,7 +184,7 @@ class EventTopic:
         Raises:
             BrokerException: the broker does not say.
         """
-        ends = {each: self._end(each) for each in self._seen}
+        ends = {each: self._bounds(each)[1] for each in self._seen}
         count = sum(ends.values()) - sum(self._seen.values())
         self._seen = ends
         return count
@@ -200,14 +210,23 @@ class EventTopic:
             for each in found
         ]
 
-    def _end(self, partition: int) -> int:
+    def kept(self) -> int:
+        """Return how many records the topic holds.
+
+        Raises:
+            BrokerException: the broker does not say.
+        """
+        bounds = [self._bounds(each) for each in self._seen]
+        return sum(end - begin for begin, end in bounds)
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
         try:
-            ends: tuple[int, int] = self._consumer.get_watermark_offsets(
+            bounds: tuple[int, int] = self._consumer.get_watermark_offsets(
                 TopicPartition(self._topic, partition), _SECONDS
             )
         except KafkaException as error:
             raise BrokerException(f"the end of {self._topic}[{partition}] is not known: {error}") from error
-        return ends[1]
+        return bounds
 
 
 def _tell(process: "subprocess.Popen[str]", line: str) -> None:

@@ -4,7 +4,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, Message, Producer
 
-from benchmarks.flow.job import EVENTS, Clock, Turn
+from benchmarks.flow.job import EVENTS, Clock, TakesTurn, Turn
 from benchmarks.flow.loops import encode, event_headers, read
 
 _RECORDS = 500
@@ -55,5 +55,5 @@ async def consume(turn: Turn, clock: Clock) -> None:
     consumer.close()
 
 
-CONTESTANTS = {"loop": consume}
+CONTESTANTS: dict[str, TakesTurn] = {"loop": consume}
 """By name, what takes a turn."""

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 EVENTS = "flow.events"
@@ -148,6 +148,11 @@ class Clock:
         if self.counted >= self._messages:
             self.finished.set()
 
+    @property
+    def is_running(self) -> bool:
+        """Say whether the first stamp is made and the last is not."""
+        return bool(self._stamps) and self.counted < self._messages
+
     def measured(self) -> Sequence[int]:
         """Return messages, nanoseconds of CPU and nanoseconds of time between the first stamp and the last.
 
@@ -158,6 +163,10 @@ class Clock:
             raise RuntimeError(f"{self.counted} of {self._messages} messages were counted, {len(self._stamps)} stamps")
         first, last = self._stamps[0], self._stamps[-1]
         return [end - begin for begin, end in zip(first, last, strict=True)]
+
+
+TakesTurn = Callable[[Turn, Clock], Awaitable[None]]
+"""A contestant: it takes a turn, and tells the clock of each message."""
 
 
 class Stage:

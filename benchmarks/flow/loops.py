@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from benchmarks.flow.exporting import CountingExporter
-from benchmarks.flow.job import EVENT, EVENTS, PARTITIONS, Clock, Headers, Turn, schema
+from benchmarks.flow.job import EVENT, EVENTS, PARTITIONS, Clock, Headers, TakesTurn, Turn, schema
 
 _PARTITIONS = list(range(PARTITIONS))
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -225,7 +225,7 @@ async def _committed(consumer: AIOKafkaConsumer, clock: Clock, batch: Sequence[C
         clock.count(len(batch))
 
 
-CONTESTANTS = {
+CONTESTANTS: dict[str, TakesTurn] = {
     "plain": plain,
     "builders": with_builders,
     "spans": with_spans,

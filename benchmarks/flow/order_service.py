@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from benchmarks.environment import ROOT
-from benchmarks.flow.job import PARTITIONS, STAGE, Clock, Turn
+from benchmarks.flow.job import PARTITIONS, STAGE, Clock, TakesTurn, Turn
 from service.application.create_order import CreateOrder, CreateOrderHandler
 from service.bootstrap import order_service
 from service.settings import EVENTS, OrderSettings
@@ -45,5 +45,5 @@ def settings(turn: Turn) -> OrderSettings:
     )
 
 
-CONTESTANTS = {"orders": serve}
+CONTESTANTS: dict[str, TakesTurn] = {"orders": serve}
 """By name, what takes a turn."""

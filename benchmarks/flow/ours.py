@@ -8,7 +8,7 @@ from pathlib import Path
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 
 from benchmarks.flow.exporting import CountingExporter
-from benchmarks.flow.job import COMMAND, EVENT, EVENTS, PARTITIONS, STAGE, Clock, Turn, schema
+from benchmarks.flow.job import COMMAND, EVENT, EVENTS, PARTITIONS, STAGE, Clock, TakesTurn, Turn, schema
 from cqrs.config.settings import ServiceSettings
 from cqrs.runtime import Service, ServiceParts
 
@@ -60,7 +60,7 @@ _PLACING = "benchmarks.flow.placing"
 _NOTING = "benchmarks.flow.noting"
 _WAITING = "benchmarks.flow.waiting"
 
-CONTESTANTS = {
+CONTESTANTS: dict[str, TakesTurn] = {
     "event": partial(serve, handlers=_PLACING),
     "event, traced": partial(serve, handlers=_PLACING, traced=True),
     "no-op": partial(serve, handlers=_NOTING),

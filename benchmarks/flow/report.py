@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from benchmarks.bus.figures import middle, spread
 from benchmarks.flow.figures import GOALS, cpu_ratio, found_ratio, rate_ratio
-from benchmarks.flow.roster import CONTESTANTS, Contestant
+from benchmarks.flow.roster import CONTESTANTS, EMBEDDED, Contestant
 from benchmarks.flow.rounds import Outcome
 from benchmarks.page import machine, markdown_table, python
 
@@ -118,13 +118,17 @@ def goal_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     ]
 
 
+def _with_article(broker: str) -> str:
+    return f"the {broker}" if broker == EMBEDDED else broker
+
+
 def _shown(found: float | None) -> str:
     return "not measured" if found is None else f"{found:.3g}"
 
 
 def section(outcomes: Sequence[Outcome], how: How, further: str = "") -> str:
     """Return the part of RESULTS.md that is about the flow."""
-    tables = [f"### On the {each.broker}\n\n{markdown_table(HEAD, rows(each))}" for each in outcomes]
+    tables = [f"### On {_with_article(each.broker)}\n\n{markdown_table(HEAD, rows(each))}" for each in outcomes]
     return SECTION.format(
         day=datetime.now(UTC).date().isoformat(),
         machine=machine(),

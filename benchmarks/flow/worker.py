@@ -11,21 +11,17 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TextIO, cast
 
 from benchmarks.bus.worker import load
-from benchmarks.flow.job import Clock, Turn
-
-Contestant = Callable[[Turn, Clock], Awaitable[None]]
-"""What takes a turn, and tells the clock of each message."""
+from benchmarks.flow.job import Clock, TakesTurn, Turn
 
 TURN_SECONDS = 600.0
 """How long a turn may take before it counts as stuck."""
 
 
-async def take_turn(contestant: Contestant, turn: Turn) -> dict[str, object]:
+async def take_turn(contestant: TakesTurn, turn: Turn) -> dict[str, object]:
     """Run one turn, and return what was found.
 
     Raises:
@@ -63,7 +59,7 @@ def exported_spans() -> int:
 
 def serve(file: Path, name: str, answers: TextIO) -> None:
     """Answer one line after another until standard input ends."""
-    contestant = cast("Contestant", load(file)[name])
+    contestant = cast("TakesTurn", load(file)[name])
     library = getattr(sys.modules[f"benchmarks_{file.stem}"], "LIBRARY", None)
     version = importlib.metadata.version(library) if library else ""
     _answer(answers, {"python": sys.version, "version": version})

@@ -42,19 +42,24 @@ class FlowWorker:
         contestant: The contestant.
         python: The interpreter that has its library.
         core: The core to stay on; None leaves that to the operating system.
+
+    Attributes:
+        contestant: The contestant.
+        folder: A folder of its own, deleted with it.
     """
 
     def __init__(self, contestant: Contestant, python: Path, core: int | None) -> None:
         self.contestant = contestant
         command_line = [str(python), "-P", str(WORKER), str(contestant.file), contestant.key]
-        self._folder = tempfile.TemporaryDirectory(prefix="flow-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="flow-")
+        self.folder = self._temporary.name
         self._process = subprocess.Popen(
             command_line if core is None else [*command_line, str(core)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            cwd=self._folder.name,
+            cwd=self.folder,
         )
 
     def __enter__(self) -> Self:
@@ -65,7 +70,7 @@ class FlowWorker:
     ) -> None:
         self._process.kill()
         self._process.communicate()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def version(self) -> str:
         """Wait until it is ready, and return the version of its library.
@@ -86,7 +91,7 @@ class FlowWorker:
         Raises:
             WorkerException: it ended, or did more or less than was asked.
         """
-        turn = Turn(bootstrap, commands, group, messages, self._folder.name, database)
+        turn = Turn(bootstrap, commands, group, messages, self.folder, database)
         if self._process.stdin is not None:
             self._process.stdin.write(json.dumps(asdict(turn)) + "\n")
             self._process.stdin.flush()

@@ -5,7 +5,7 @@ from benchmarks.bus.contestants import CONTESTANTS, PYTHON_CQRS_SEND, SEND, SEND
 from benchmarks.bus.figures import GOALS, Goal, Sample
 from benchmarks.bus.report import HEAD, Run, rows, section
 from benchmarks.bus.rounds import Outcome
-from benchmarks.page import RESULTS, markdown_table, plain_table
+from benchmarks.page import RESULTS, machine, markdown_table, plain_table
 
 SENT = {SEND_DIRECTLY: (0.1, 0.1, 0.1), SEND_FULL: (5.0, 6.0, 7.0), PYTHON_CQRS_SEND: (10.0, 12.0, 14.0)}
 OUTCOME = Outcome(
@@ -44,7 +44,7 @@ def test_the_page_says_how_when_and_where_and_what_became_of_the_goals(monkeypat
     written = section(OUTCOME, Run(rounds=3, calls=200))
 
     assert "3 rounds of 200 calls" in written
-    assert report.machine() in written
+    assert machine() in written
     assert markdown_table(HEAD, rows(OUTCOME)) in written
     assert f"| {SEND_FULL} / {PYTHON_CQRS_SEND} | 0.50 | 0.50 | half |" in written
 

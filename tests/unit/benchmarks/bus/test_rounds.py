@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks import __main__ as entry
 from benchmarks.bus import command
-from benchmarks.bus.contestants import CONTESTANTS, PEERS, SEND_DIRECTLY, SEND_FULL, Contestant
+from benchmarks.bus.contestants import CONTESTANTS, SEND_DIRECTLY, SEND_FULL, Contestant
 from benchmarks.bus.rounds import Worker, WorkerException, run
+from benchmarks.environment import PEERS
 
 FEW = [each for each in CONTESTANTS if each.title in {SEND_DIRECTLY, SEND_FULL}]
 

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from benchmarks.page import TITLE, keep, with_section
+
+ONE = "## One\n\nfirst\n\n### Detail\n\nof one"
+TWO = "## Two\n\nsecond"
+
+
+def test_a_section_comes_to_the_end_or_into_its_own_place() -> None:
+    both = with_section(with_section("", ONE), TWO)
+
+    assert both == f"{TITLE}\n\n{ONE}\n\n{TWO}\n"
+    assert with_section(both, "## One\n\nnew") == f"{TITLE}\n\n## One\n\nnew\n\n{TWO}\n"
+    assert with_section(both, TWO) == both
+
+
+def test_the_other_sections_of_a_page_are_kept(tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    keep(ONE, page)
+    keep(TWO, page)
+
+    assert page.read_text("utf-8") == f"{TITLE}\n\n{ONE}\n\n{TWO}\n"
