@@ -66,7 +66,7 @@ imports: $(DEVELOPMENT) ## check which room may import which (import-linter)
 docs: $(DEVELOPMENT) ## write the settings table of README.md again
 	@$(BIN)/python -m tests.docs.settings_table
 
-bench: $(DEVELOPMENT) ## measure what a call on the buses costs, beside other libraries (ARGS="--check", ARGS="--write")
+bench: $(DEVELOPMENT) ## measure the buses and the whole flow beside others (ARGS="bus", ARGS="flow --check", ARGS="profile ours")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## write the locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
