@@ -31,6 +31,7 @@ from cqrs.consuming import Consuming, ConsumingParts, delivery_problems, open_su
 from cqrs.container import Container
 from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
+from cqrs.garbage import tune_garbage_collection
 from cqrs.http.management import ManagementSources, management_app
 from cqrs.http.schema_registry import schema_registry_app
 from cqrs.http.server import ThreadedServer
@@ -165,6 +166,7 @@ class Service:
         """
         consuming = self._started_consuming()
         self._tracing.install()
+        tune_garbage_collection()
         with told_by_signals(self._told_to_stop):
             told = asyncio.create_task(self._told_to_stop.wait())
             ended = asyncio.create_task(consuming.ended())

@@ -153,6 +153,21 @@ def put_commands(broker: Broker, topic: str, records: Iterator[Record]) -> None:
         )
 
 
+def committed(broker: Broker, topic: str, group: str) -> int:
+    """Return how many records of a topic a group has committed.
+
+    Raises:
+        BrokerException: the broker does not say.
+    """
+    asked = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    with closing(Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group} | _QUIET)) as consumer:
+        try:
+            found = consumer.committed(asked, _SECONDS)
+        except KafkaException as error:
+            raise BrokerException(f"what {group} has committed is not known: {error}") from error
+    return sum(max(place.offset, 0) for place in found)
+
+
 class EventTopic:
     """Look at a topic of events from outside.
 

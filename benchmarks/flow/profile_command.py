@@ -10,7 +10,7 @@ from benchmarks.bus.rounds import WorkerException
 from benchmarks.flow.brokers import BrokerException, embedded, open_events, put_commands
 from benchmarks.flow.cores import client_core
 from benchmarks.flow.flame import picture
-from benchmarks.flow.job import EVENTS, command
+from benchmarks.flow.job import command
 from benchmarks.flow.roster import HERE, Contestant
 from benchmarks.flow.sampling import Stack
 from benchmarks.flow.stages import by_function, by_stage
@@ -18,13 +18,19 @@ from benchmarks.flow.workers import FlowWorker, Measured
 from benchmarks.options import positive
 from benchmarks.page import plain_table
 
-PROFILED = ("ours", "traced", "no-op", "loop")
+PROFILED = ("ours", "traced", "no-op", "orders", "loop")
 _STACKS = "stacks.json"
 
 
 def add_options(reader: argparse.ArgumentParser) -> None:
     """Say what can be chosen."""
-    reader.add_argument("contestant", nargs="?", choices=PROFILED, default="ours", help="whose time (default ours)")
+    reader.add_argument(
+        "contestant",
+        nargs="?",
+        choices=PROFILED,
+        default="ours",
+        help="whose time (default ours); orders: the order service with SQLite",
+    )
     reader.add_argument("--messages", type=positive, default=20_000, help="messages of the turn (default 20000)")
     reader.add_argument("--functions", type=positive, default=30, help="functions that are listed (default 30)")
     reader.add_argument("--svg", type=Path, help="write the flame picture into this file")
@@ -53,13 +59,13 @@ def profile(key: str, messages: int) -> tuple[Measured, Counter[Stack]]:
         WorkerException: it does not run.
         BrokerException: the broker does not take the commands.
     """
-    contestant = Contestant(key, HERE / "profiled.py", key)
+    contestant = Contestant(key, HERE / "profiled.py", key, job="order" if key == "orders" else "event")
     with embedded() as broker, FlowWorker(contestant, Path(sys.executable), client_core()) as worker:
         worker.version()
-        open_events(broker, [EVENTS])
+        open_events(broker, [contestant.events])
         for series in range(2):
             topic = f"flow.commands.{series}"
-            put_commands(broker, topic, (command(number, series) for number in range(messages)))
+            put_commands(broker, topic, (command(number, series, contestant.job) for number in range(messages)))
             measured = worker.turn(broker.bootstrap, topic, topic, messages)
         found = json.loads(Path(worker.folder, _STACKS).read_text("utf-8"))
     return measured, Counter({tuple(stack): count for stack, count in found})

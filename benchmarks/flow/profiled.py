@@ -4,7 +4,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from benchmarks.flow import loops, ours
+from benchmarks.flow import loops, order_service, ours
 from benchmarks.flow.job import Clock, TakesTurn, Turn
 from benchmarks.flow.sampling import Sampler
 
@@ -28,6 +28,7 @@ CONTESTANTS: dict[str, TakesTurn] = {
     "ours": partial(sampled, contestant=ours.CONTESTANTS["event"]),
     "traced": partial(sampled, contestant=ours.CONTESTANTS["event, traced"]),
     "no-op": partial(sampled, contestant=ours.CONTESTANTS["no-op"]),
+    "orders": partial(sampled, contestant=order_service.serve),
     "loop": partial(sampled, contestant=loops.CONTESTANTS["plain"]),
 }
 """By name, what takes a turn."""

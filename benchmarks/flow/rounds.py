@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.bus.rounds import WorkerException
-from benchmarks.flow.brokers import Broker, EventTopic, open_events, put_commands
+from benchmarks.flow.brokers import Broker, EventTopic, committed, open_events, put_commands
 from benchmarks.flow.checks import Asked, problems
 from benchmarks.flow.cores import client_core
 from benchmarks.flow.job import command
@@ -107,10 +107,13 @@ class Rounds:
         contestant = worker.contestant
         asked = Asked(0, contestant.messages(min(CHECKED, self._plan.messages), self._broker.name))
         measured = self._turn(worker, asked)
+        place = self._topic(contestant, asked), self._group(contestant, asked)
         events = [event for topic in self._events.values() for event in topic.read_new()]
         wrong = problems(contestant, asked, events)
         if contestant.traced and measured.spans == 0:
             wrong.append("exported no span")
+        if (done := committed(self._broker, *place)) != asked.messages:
+            wrong.append(f"committed {done} of {asked.messages} commands")
         if wrong:
             raise WorkerException(f"{contestant.title} does not do the job: {'; '.join(wrong)}")
         self._progress(f"checked: {contestant.title}: {len(events)} events for {asked.messages} commands")
@@ -131,11 +134,18 @@ class Rounds:
 
     def _turn(self, worker: FlowWorker, asked: Asked) -> Measured:
         contestant = worker.contestant
-        job = "order" if contestant.job == "order" else "event"
-        topic = f"flow.commands.{job}.{asked.series}.{asked.messages}"
+        topic = self._topic(contestant, asked)
         if topic not in self._topics:
-            put_commands(self._broker, topic, (command(number, asked.series, job) for number in range(asked.messages)))
+            commands = (command(number, asked.series, contestant.job) for number in range(asked.messages))
+            put_commands(self._broker, topic, commands)
             self._topics.add(topic)
         database = self._plan.database if contestant.postgres else ""
-        group = f"{topic}.{self._contestants.index(contestant)}"
+        group = self._group(contestant, asked)
         return worker.turn(self._broker.bootstrap, topic, group, asked.messages, database)
+
+    def _topic(self, contestant: Contestant, asked: Asked) -> str:
+        kind = "orders" if contestant.job == "order" else "places"
+        return f"flow.commands.{kind}.{asked.series}.{asked.messages}"
+
+    def _group(self, contestant: Contestant, asked: Asked) -> str:
+        return f"{self._topic(contestant, asked)}.{self._contestants.index(contestant)}"

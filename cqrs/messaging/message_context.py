@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime
-from functools import cached_property
 
 from cqrs.messaging.delivery import Delivery
 
@@ -34,6 +33,8 @@ class MessageContext:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._made_at = time.time()
+        self._properties: dict[str, object] | None = None
+        self._feature_flags: dict[str, bool] | None = None
 
     @property
     def request_id(self) -> str | None:
@@ -50,21 +51,25 @@ class MessageContext:
         """Return when the context was made, in UTC."""
         return datetime.fromtimestamp(self._made_at, UTC)
 
-    @cached_property
+    @property
     def properties(self) -> dict[str, object]:
         """Return where the record lies (`message.topic`, `.partition`, `.offset`) and its `message.attempt`, from 0."""
-        message = self._delivery.message
-        return {
-            "message.topic": message.topic,
-            "message.partition": message.partition,
-            "message.offset": message.offset,
-            "message.attempt": self._delivery.attempt,
-        }
+        if self._properties is None:
+            message = self._delivery.message
+            self._properties = {
+                "message.topic": message.topic,
+                "message.partition": message.partition,
+                "message.offset": message.offset,
+                "message.attempt": self._delivery.attempt,
+            }
+        return self._properties
 
-    @cached_property
+    @property
     def feature_flags(self) -> dict[str, bool]:
         """Return the feature flags that are decided for this message: none, unless a middleware adds one."""
-        return {}
+        if self._feature_flags is None:
+            self._feature_flags = {}
+        return self._feature_flags
 
     def get_feature_flag(self, name: str, default: bool = False) -> bool:
         """Return the flag `name`, or `default` when it is not decided."""

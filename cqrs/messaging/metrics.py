@@ -35,7 +35,6 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_counter) -> Middleware:
     """Count and time every delivery."""
-
     settled: dict[tuple[str, str], Callable[[float], None]] = {}
 
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
@@ -44,15 +43,12 @@ def measure(metrics: MetricsRegistry, clock: Callable[[], float] = time.perf_cou
             try:
                 outcome = await handler(delivery)
             except Exception as error:
-                spent = isinstance(error, TryAgainException) and error.spent
-                labels = {"topic": delivery.message.topic, "error": type(root_of(error)).__name__}
-                metrics.increment(RETRIES if spent else HELD, labels)
+                _count_failure(metrics, delivery, error)
                 raise
             told = (delivery.message.topic, outcome.name)
             record = settled.get(told)
             if record is None:
-                labels = {"topic": told[0], "outcome": told[1]}
-                record = settled[told] = recorder_of(metrics, CONSUMED, PROCESS_DURATION, labels)
+                record = settled[told] = _recorder(metrics, *told)
             record(clock() - begun)
             if delivery.envelope.ignored or outcome.error is not None:
                 _count(metrics, delivery, outcome)
@@ -70,6 +66,16 @@ def blocked(metrics: MetricsRegistry) -> Callable[[str, float], None]:
         metrics.observe(LOOP_BLOCKED, seconds, {"type": command_type})
 
     return record
+
+
+def _recorder(metrics: MetricsRegistry, topic: str, outcome: str) -> Callable[[float], None]:
+    return recorder_of(metrics, CONSUMED, PROCESS_DURATION, {"topic": topic, "outcome": outcome})
+
+
+def _count_failure(metrics: MetricsRegistry, delivery: Delivery, error: Exception) -> None:
+    spent = isinstance(error, TryAgainException) and error.spent
+    labels = {"topic": delivery.message.topic, "error": type(root_of(error)).__name__}
+    metrics.increment(RETRIES if spent else HELD, labels)
 
 
 def _count(metrics: MetricsRegistry, delivery: Delivery, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
@@ -47,6 +48,9 @@ OTHER: Final = "other"
 
 Labels = tuple[str, ...]
 
+_EXEMPLAR_SECONDS = 0.2
+"""How often a series takes an exemplar, unless one took twice as long as the last: each replaces the one before."""
+
 M = TypeVar("M")
 
 _log = logging.getLogger(__name__)
@@ -90,10 +94,20 @@ class PrometheusMetrics:
         version: The service's version, for `cqrs_build_info`.
         tables: Further metrics beside those of the buses, of delivery and of the telemetry itself.
         max_series: How many label combinations one metric may have; further ones are counted under `other`.
+        clock: Seconds that only grow, for the age of exemplars.
     """
 
-    def __init__(self, service: str, version: str, *, tables: tuple[MetricTable, ...] = (), max_series: int = 1_000):
+    def __init__(
+        self,
+        service: str,
+        version: str,
+        *,
+        tables: tuple[MetricTable, ...] = (),
+        max_series: int = 1_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._clock = clock
         self.registry = CollectorRegistry()
         self._counters: dict[str, _Series[Counter]] = {}
         self._histograms: dict[str, _Series[Histogram]] = {}
@@ -127,8 +141,16 @@ class PrometheusMetrics:
             ValueError: no table declares such a counter or histogram, or it has other labels.
         """
         counted, timed = self._counter(counter).of(labels), self._histogram(histogram).of(labels)
+        told_at, told = -_EXEMPLAR_SECONDS, 0.0
 
         def record(seconds: float) -> None:
+            nonlocal told_at, told
+            now = self._clock()
+            if seconds < 2 * told and now - told_at < _EXEMPLAR_SECONDS:
+                counted.inc()
+                timed.observe(seconds)
+                return
+            told_at, told = now, seconds
             exemplar = _exemplar()
             counted.inc(1, exemplar)
             timed.observe(seconds, exemplar)

@@ -99,15 +99,19 @@ async def _business_rules(message: object) -> ValidationResult:
 def _validate_hook(message: object) -> Callable[[], object] | None:
     # BaseModel brings a deprecated classmethod of the same name, which hides Command.validate when it comes first.
     kind = type(message)
-    if kind not in _hooks:
+    inherited: object = getattr(kind, "validate", None)
+    known, function = _hooks.get(kind, _UNSEEN)
+    if known is not inherited or isinstance(message, BaseModel):
         owners = (owner for owner in kind.__mro__ if owner is not BaseModel and "validate" in vars(owner))
-        _hooks[kind] = next((vars(owner)["validate"] for owner in owners), None)
-    function = _hooks[kind]
+        function = next((vars(owner)["validate"] for owner in owners), None)
+        _hooks[kind] = inherited, function
     if function is None:
         return None
     hook: Callable[[], object] = function.__get__(message, kind)
     return hook
 
 
-_hooks: WeakKeyDictionary[type, FunctionType | None] = WeakKeyDictionary()
-"""What each class has as its `validate`, found once."""
+_UNSEEN: tuple[object, FunctionType | None] = (object(), None)
+
+_hooks: WeakKeyDictionary[type, tuple[object, FunctionType | None]] = WeakKeyDictionary()
+"""What each class had as its `validate` when it was last asked, and what is called for it: a test may replace it."""

@@ -140,7 +140,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "draw event ids at random",
         "a repeat carries the same event id",
         "cqrs/messaging/events.py",
-        'return str(uuid.uuid5(EVENT_IDS, f"{origin.command_id}:{origin.index}"))',
+        'return name_based_id(EVENT_IDS, f"{origin.command_id}:{origin.index}")',
         "return str(uuid.uuid4())",
         (f"{MESSAGING}/test_events.py",),
     ),

@@ -171,6 +171,23 @@ def test_a_recorder_leaves_the_exemplar_of_the_span_at_hand(
     assert [line.partition("{")[0] for line in marked] == [COMMANDS, COMMAND_DURATION + "_bucket"]
 
 
+@pytest.mark.parametrize(("later", "seconds", "marked"), [(0.1, 0.5, False), (0.1, 1.0, True), (0.2, 0.5, True)])
+def test_a_recorder_takes_another_exemplar_when_the_last_is_old_or_half_as_slow(
+    provider: TracerProvider, later: float, seconds: float, marked: bool
+) -> None:
+    now = 7.0
+    metrics = PrometheusMetrics("orders", "1", clock=lambda: now)
+    record = metrics.recorder(COMMANDS, COMMAND_DURATION, CREATED)
+    record(0.5)
+    now += later
+    with provider.get_tracer("t").start_as_current_span("s") as span:
+        record(seconds)
+    trace_id = f'trace_id="{span.get_span_context().trace_id:032x}"'
+
+    assert (trace_id in metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()) is marked
+    assert value(metrics, COMMANDS, **CREATED) == value(metrics, COMMAND_DURATION + "_count", **CREATED) == 2
+
+
 def test_no_exemplar_leads_to_a_trace_that_is_not_kept(metrics: PrometheusMetrics) -> None:
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     with provider.get_tracer("test").start_as_current_span("work"):

@@ -30,6 +30,18 @@ CONTESTANTS = loops.CONTESTANTS
 """
 
 
+NEVER_COMMITS = """
+from benchmarks.flow import loops
+
+class Forgetful(loops.AIOKafkaConsumer):
+    async def commit(self, offsets=None):
+        pass
+
+loops.AIOKafkaConsumer = Forgetful
+CONTESTANTS = loops.CONTESTANTS
+"""
+
+
 def small_run(*contestants: Contestant, rounds: int = 1) -> tuple[Outcome, list[str]]:
     told: list[str] = []
     with embedded() as broker:
@@ -83,3 +95,11 @@ def test_goals_and_the_page_need_the_other_libraries(
 ) -> None:
     assert entry.main([*what, "--own", option]) == 2
     assert "leave --own out" in capsys.readouterr().err
+
+
+def test_who_commits_nothing_is_not_measured(tmp_path: Path) -> None:
+    file = tmp_path / "forgetful.py"
+    file.write_text(NEVER_COMMITS)
+
+    with pytest.raises(WorkerException, match="does not do the job: committed 0 of 2000 commands"):
+        small_run(Contestant("forgetful", file, "plain"))
