@@ -14,6 +14,9 @@ endif
 BIN := $(VENV)/bin
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet $(if $(UPGRADE),--upgrade)
+# Tests wait more than they work, so several processes share them; who chooses tests by ARGS sees them run in one.
+WORKERS ?= $(if $(ARGS),0,4)
+SERVER_WORKERS ?= $(if $(ARGS),0,3)
 SERVER_TESTS := kafka or postgres or redis
 
 # The name of a stamp holds the checksum of what it stands for: a changed lock installs again, nothing else does.
@@ -39,10 +42,10 @@ run: $(RUNTIME) ## keep the service running (embedded broker unless KAFKA_BOOTST
 	@$(BIN)/python -m service run $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests that need nothing but Python, and measure their coverage
-	@$(BIN)/python -m pytest -q -m 'not ($(SERVER_TESTS))' --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m 'not ($(SERVER_TESTS))' --cov --cov-report= $(ARGS)
 
 test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL and Redis (.ci/run installs these)
-	@$(BIN)/python -m pytest -q -m '$(SERVER_TESTS)' $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(SERVER_WORKERS) --dist loadfile -m '$(SERVER_TESTS)' $(ARGS)
 
 mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)
 	@$(BIN)/python -m tests.mutations $(ARGS)

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
 
 import pytest
 from hypothesis import settings
@@ -23,10 +24,17 @@ MEASURED = "measured"
 
 _NOT_RUN = "not run for want of"
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+_WORKER_LEFT_OUT = "left_out"
 
 # A loaded machine is slow now and then; a slow example is no bug. CI repeats itself, developers explore.
 settings.register_profile("project", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("project")
+
+
+class WorkerNode(Protocol):
+    """Be a worker of pytest-xdist, as the process that writes the summary sees it."""
+
+    config: pytest.Config
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +50,21 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
         if item.config.option.markexpr and not item.config.option.keyword:
             counts = item.config.stash.setdefault(_LEFT_OUT, Counter())
             counts.update(server for server in SERVERS if item.get_closest_marker(server))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist tell the process that writes the summary what it left out."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_LEFT_OUT] = dict(session.config.stash.get(_LEFT_OUT, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerNode) -> None:
+    """Take what a worker left out: each of them collects all tests, so the most that one names is all."""
+    told = getattr(node, "workeroutput", {}).get(_WORKER_LEFT_OUT, {})
+    node.config.stash.setdefault(_LEFT_OUT, Counter())
+    node.config.stash[_LEFT_OUT] |= Counter(told)
 
 
 @pytest.hookimpl(wrapper=True)

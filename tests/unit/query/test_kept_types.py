@@ -76,7 +76,7 @@ def registered(result: Any, *, cacheable: bool = True) -> list[Registration[AnyQ
         (object, set()),
         (Any, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(map(str, value)) if isinstance(value, set) else value),
 )
 def test_the_classes_of_a_result_are_found_wherever_they_stand(result: Any, expected: set[type]) -> None:
     assert kept_types(registered(result)) == expected

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 TESTS = """
 import pytest
@@ -36,8 +38,9 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_last_lines_say_what_was_not_run_and_how_to_run_it(tmp_path: Path) -> None:
-    section, reason, outcome = run(tmp_path)[-3:]
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two workers"])
+def test_the_last_lines_say_what_was_not_run_and_how_to_run_it(tmp_path: Path, workers: list[str]) -> None:
+    section, reason, outcome = run(tmp_path, *workers)[-3:]
     assert outcome.startswith("2 skipped")
     assert "1 tests on a real kafka were NOT RUN" in section
     assert reason == "Skipped: java not found. To run them: install Java"
@@ -47,9 +50,12 @@ def test_in_ci_it_is_a_failure(tmp_path: Path) -> None:
     assert run(tmp_path, CI="true")[-1].startswith("1 failed, 1 skipped")
 
 
-def test_what_was_left_out_by_its_mark_is_told_as_well(tmp_path: Path) -> None:
-    *_, section, needs, how, outcome = run(tmp_path, "-m", "not (kafka or postgres or redis)")
-    assert outcome.startswith("1 skipped, 1 deselected")
+@pytest.mark.parametrize(
+    ("workers", "ended"), [([], "1 skipped, 1 deselected"), (["-n", "2"], "1 skipped")], ids=["alone", "two workers"]
+)
+def test_what_was_left_out_by_its_mark_is_told_as_well(tmp_path: Path, workers: list[str], ended: str) -> None:
+    *_, section, needs, how, outcome = run(tmp_path, "-m", "not (kafka or postgres or redis)", *workers)
+    assert outcome.startswith(ended)
     assert "1 tests on real servers were NOT RUN" in section
     assert needs.startswith("1 on kafka, which need Java 17 or newer and Maven")
     assert how == "To run them: make test-servers"
