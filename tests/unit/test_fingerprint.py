@@ -136,7 +136,9 @@ def test_equal_digests_mean_equal_values(first: object, second: object) -> None:
         assert first == second
 
 
-@pytest.mark.parametrize("opaque", [Lock(), lambda: None, print, object(), Plain, iter([])], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "opaque", [Lock(), lambda: None, print, object(), Plain, iter([])], ids=lambda value: type(value).__name__
+)
 def test_what_has_no_content_is_refused_with_what_to_try(opaque: object) -> None:
     with pytest.raises(TypeError, match="override get_cache_key"):
         fingerprint(Point(opaque))
