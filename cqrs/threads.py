@@ -42,5 +42,6 @@ async def in_thread(function: Callable[..., object], *args: object) -> object:
 def _called(function: Callable[..., object], *args: object) -> object:
     try:
         return function(*args)
-    except StopIteration as error:  # no future can hold it: whoever awaits it would wait for ever
-        raise RuntimeError(f"{function!r} raised StopIteration") from error
+    except (StopIteration, GeneratorExit) as error:
+        # No future can hold the one: whoever awaits it would wait for ever. The other would close who awaits it.
+        raise RuntimeError(f"{function!r} raised {type(error).__name__}") from error

@@ -2,7 +2,7 @@
 
 from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.types import AuthorizationResult
-from cqrs.exceptions import CommandProcessingException, QueryProcessingException
+from cqrs.exceptions import CommandProcessingException, QueryProcessingException, message_of
 from cqrs.types import message_name
 from cqrs.validation.exceptions import CqrsValidationException
 from cqrs.validation.types import ValidationResult
@@ -52,6 +52,5 @@ def command_failure(command_type: type, error: Exception) -> CommandProcessingEx
             return CommandValidationException(command_type, error)
         if isinstance(error, AuthorizationException):
             return CommandAuthorizationException(command_type, error)
-    return CommandProcessingException(
-        f"{message_name(command_type)} failed: {type(error).__name__}: {error}", command_type=command_type, cause=error
-    )
+    message = f"{message_name(command_type)} failed: {type(error).__name__}: {message_of(error)}"
+    return CommandProcessingException(message, command_type=command_type, cause=error)

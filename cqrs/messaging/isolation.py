@@ -1,10 +1,24 @@
 """Run a coroutine in a context of its own inside a long-lived task."""
 
+from asyncio import CancelledError
 from collections.abc import Coroutine, Generator
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
+from cqrs.exceptions import CqrsException
+
 T = TypeVar("T")
+
+
+class AbruptEndException(CqrsException):
+    """Report a coroutine that raised what is meant for its task or its process, not for its caller.
+
+    Such are `sys.exit()`, the panic of a library in Rust, or what a test framework raises.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the handling of the record raised {type(error).__name__}, which is no Exception")
+        self.__cause__ = error
 
 
 class OwnContext(Generic[T]):
@@ -21,7 +35,11 @@ class OwnContext(Generic[T]):
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[object, None, T]:
-        """Step the coroutine until its end."""
+        """Step the coroutine until its end.
+
+        Raises:
+            AbruptEndException: it raised what is neither an Exception nor a cancellation.
+        """
         coroutine, run = self._coroutine, copy_context().run
         thrown: BaseException | None = None
         while True:
@@ -30,6 +48,10 @@ class OwnContext(Generic[T]):
             except StopIteration as ended:
                 result: T = ended.value
                 return result
+            except (Exception, CancelledError):
+                raise
+            except BaseException as error:
+                raise AbruptEndException(error) from error
             try:
                 yield awaited
                 thrown = None

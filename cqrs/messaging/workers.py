@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 
 from cqrs.exceptions import CqrsException, DependencyUnavailableException, message_of
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, TryAgainException
 from cqrs.messaging.envelope import read_envelope
-from cqrs.messaging.isolation import OwnContext
+from cqrs.messaging.isolation import AbruptEndException, OwnContext
 from cqrs.messaging.lanes import AssignedPartition, Entry, Lane
 from cqrs.messaging.outages import Outages
 from cqrs.messaging.waiting import WaitingLanes
@@ -153,13 +154,15 @@ class Workers:
                 self._at_work[task] = lane
                 await self._settle(lane, entry)
                 del self._at_work[task]
+                if task.cancelling():
+                    await _forget_cancellation(task)
                 if self._clock() - turned > TURN_SECONDS:
                     await asyncio.sleep(0)
                     turned = self._clock()
             except asyncio.CancelledError:
                 # Of the stop, or because its lane was abandoned: then the worker goes on with others.
-                task.uncancel()
                 self._drop(self._at_work.pop(task, None))
+                await _forget_cancellation(task)
 
     async def _settle(self, lane: Lane, entry: Entry) -> None:
         delivery = _delivery_of(entry)
@@ -167,6 +170,8 @@ class Workers:
             await OwnContext(self._handle(delivery))
         except TryAgainException as again:
             self._wait(lane, entry, delivery, again)
+        except AbruptEndException as error:
+            self._wait(lane, entry, delivery, TryAgainException(0.0, error, refusal=error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be passed
             self._wait(lane, entry, delivery, self._unexpected(delivery, error))
         except asyncio.CancelledError as error:
@@ -263,6 +268,14 @@ class _CancelledHandlerException(CqrsException):
     def __init__(self, error: asyncio.CancelledError) -> None:
         super().__init__("the handling of the record cancelled itself")
         self.__cause__ = error
+
+
+async def _forget_cancellation(task: asyncio.Task[None]) -> None:
+    """Forget what a handling asked for, or did not heed: the next record's handling is not to be cancelled by it."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    while task.cancelling():
+        task.uncancel()
 
 
 def _delivery_of(entry: Entry) -> Delivery:

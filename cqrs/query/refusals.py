@@ -2,7 +2,7 @@
 
 from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.types import AuthorizationResult
-from cqrs.exceptions import CommandProcessingException, QueryProcessingException
+from cqrs.exceptions import CommandProcessingException, QueryProcessingException, message_of
 from cqrs.types import message_name
 from cqrs.validation.exceptions import CqrsValidationException
 from cqrs.validation.types import ValidationResult
@@ -52,6 +52,5 @@ def query_failure(query_type: type, error: Exception) -> QueryProcessingExceptio
             return QueryValidationException(query_type, error)
         if isinstance(error, AuthorizationException):
             return QueryAuthorizationException(query_type, error)
-    return QueryProcessingException(
-        f"{message_name(query_type)} failed: {type(error).__name__}: {error}", query_type=query_type, cause=error
-    )
+    message = f"{message_name(query_type)} failed: {type(error).__name__}: {message_of(error)}"
+    return QueryProcessingException(message, query_type=query_type, cause=error)

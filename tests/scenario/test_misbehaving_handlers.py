@@ -1,4 +1,4 @@
-"""A handler that raises, hangs or answers wrongly costs its own command, which becomes a dead letter; nothing else."""
+"""A handler that raises, exits, hangs or answers wrongly costs its own command, which is put aside; nothing else."""
 
 import asyncio
 import json
@@ -41,6 +41,13 @@ class Declared:
     order_id: str
 
 
+class UnreadableException(Exception):
+    """Be an error whose message cannot be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
 @message_type("t.Do")
 @dataclass(frozen=True)
 class Do(Command[str]):
@@ -59,6 +66,10 @@ class DoHandler(CommandHandler[Do, str]):
         emit(Undeclared("o-1") if command.how == "undeclared event" else Declared("o-1"))
         if command.how == "raise":
             raise RuntimeError("broken on purpose")
+        if command.how == "exit":
+            sys.exit(3)
+        if command.how == "say nothing":
+            raise UnreadableException
         if command.how == "hang":
             await asyncio.Event().wait()
         if command.how == "answer":
@@ -88,6 +99,8 @@ async def refused(found: Deployed, how: str) -> dict[str, bytes | None]:
     ("how", "cause", "says"),
     [
         ("raise", b"builtins.RuntimeError", "broken on purpose"),
+        ("exit", b"builtins.SystemExit", "SystemExit"),
+        ("say nothing", b"UnreadableException", "UnreadableException (its message cannot be read"),
         ("hang", b"cqrs.exceptions.HandlerTimeoutException", "within 1 s"),
         ("answer", b"UnexpectedResult", "int"),
         ("undeclared event", b"cqrs.exceptions.UnpublishableEventException", "Undeclared"),

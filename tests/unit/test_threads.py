@@ -52,10 +52,11 @@ async def test_other_contexts_do_not_use_them() -> None:
     assert not str(outside).startswith("handler")
 
 
+@pytest.mark.parametrize("raised", [StopIteration(), GeneratorExit()])
 @pytest.mark.asyncio
-async def test_a_function_that_raises_stop_iteration_fails_instead_of_hanging() -> None:
-    def first_of_none() -> object:
-        return next(iter(()))
+async def test_a_function_that_raises_what_no_future_can_hold_fails_instead_of_hanging(raised: BaseException) -> None:
+    def raises() -> None:
+        raise raised
 
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        await asyncio.wait_for(in_thread(first_of_none), 10)
+    with pytest.raises(RuntimeError, match=type(raised).__name__):
+        await asyncio.wait_for(in_thread(raises), 10)

@@ -14,6 +14,7 @@ from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPart
 from cqrs.messaging.progress import Progress
 from cqrs.messaging.room import Limits
 from cqrs.messaging.subscriber import Subscriber
+from cqrs.messaging.workers import Workers
 from cqrs.testing.memory import MemoryBroker, MemoryConsumer
 
 SECONDS = 10.0
@@ -341,18 +342,17 @@ async def test_max_lead_bounds_how_far_reading_runs_ahead_of_a_record_that_waits
 
 
 @pytest.mark.asyncio
-async def test_a_worker_that_ends_by_a_defect_ends_the_subscriber_instead_of_standing_still() -> None:
+async def test_a_worker_that_ends_by_a_defect_ends_the_subscriber_instead_of_standing_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
 
-    class Defect(BaseException):
-        pass
+    def break_it(*_: object) -> None:
+        raise LookupError("a defect of ours")
 
-    async def break_it(_: Delivery) -> None:
-        raise Defect
-
-    world.handler.scripts[b"v"] = break_it
+    monkeypatch.setattr(Workers, "_finish", break_it)
     await world.send(("k", "v"))
     task = asyncio.create_task(world.subscriber.run())
-    with pytest.raises(Defect):
+    with pytest.raises(LookupError):
         await asyncio.wait_for(task, SECONDS)
     assert world.committed() == 0

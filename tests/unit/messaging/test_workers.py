@@ -1,6 +1,7 @@
 """A worker outlives whatever a handling does, and carries nothing over from one record to the next."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
@@ -27,6 +28,58 @@ async def test_a_handling_that_cancels_itself_is_given_up_and_not_repeated_for_e
         await world.handler.until(lambda: world.handler.done == [b"a1", b"a2"])
     assert world.handler.begun == [b"a1", b"a1", b"a2"], "the second time it is told to put the record aside"
     assert "cancelled itself" in str(refused[0])
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), GeneratorExit(), KeyboardInterrupt(), BaseException("panic")])
+@pytest.mark.asyncio
+async def test_a_handling_that_would_end_the_process_is_given_up(raised: BaseException) -> None:
+    world = World(max_in_flight=1)
+    refused: list[Exception | None] = []
+
+    async def ends_the_process(delivery: Delivery) -> None:
+        if delivery.refusal is None:
+            await asyncio.sleep(0)
+            raise raised
+        refused.append(delivery.refusal)
+
+    world.handler.scripts[b"a1"] = ends_the_process
+    await world.send(("a", "a1"), ("a", "a2"))
+    async with world.running():
+        await world.handler.until(lambda: world.handler.done == [b"a1", b"a2"])
+    assert world.handler.begun == [b"a1", b"a1", b"a2"], "the second time it is told to put the record aside"
+    assert type(raised).__name__ in str(refused[0])
+    assert refused[0] is not None
+    assert refused[0].__cause__ is raised
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["asked for", "not heeded"])
+@pytest.mark.asyncio
+async def test_a_cancellation_that_a_handling_leaves_behind_does_not_hit_the_next_record(waits: bool) -> None:
+    world = World(max_in_flight=1)
+    counts: list[int] = []
+
+    async def cancel(_: Delivery) -> None:
+        this_task().cancel()
+        if waits:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+    async def wait(_: Delivery) -> None:
+        counts.append(this_task().cancelling())
+        await asyncio.sleep(0)
+
+    world.handler.scripts = {b"a1": cancel, b"a2": wait}
+    await world.send(("a", "a1"), ("a", "a2"))
+    async with world.running():
+        await world.handler.until(lambda: b"a2" in world.handler.done)
+    assert world.handler.begun.count(b"a2") == 1, "it was not taken for one that cancels itself"
+    assert counts == [0], "else a TaskGroup there would report a cancellation in place of its error"
+
+
+def this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 @pytest.mark.asyncio
