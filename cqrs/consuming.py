@@ -12,7 +12,6 @@ from cqrs.command.registry import HandlerRegistry
 from cqrs.config.settings import ServiceSettings
 from cqrs.delivery import delivery_options
 from cqrs.kafka.clients import new_consumer
-from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.breaker import Breaker
 from cqrs.messaging.dead_letters import DeadLetters
@@ -23,7 +22,7 @@ from cqrs.messaging.gates import Gate
 from cqrs.messaging.halting import HaltedKeys
 from cqrs.messaging.loop_guard import LoopGuard
 from cqrs.messaging.metrics import blocked
-from cqrs.messaging.ports import Decoder, Producer
+from cqrs.messaging.ports import Consumer, Decoder, Producer
 from cqrs.messaging.progress import Progress
 from cqrs.messaging.rate_limit import RateLimit
 from cqrs.messaging.retry import Retries, RetryPolicy
@@ -35,6 +34,7 @@ from cqrs.messaging.topics import ServiceTopics
 from cqrs.threads import HandlerThreads
 from cqrs.tracing.tracer import Tracer
 from cqrs.types import message_name
+from cqrs.wrapping import Wrapping
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class ConsumingParts:
         topics: The service's topics.
         tracer: Opens spans.
         metrics: Counts.
+        wrapping: Put around the consumers, and around what dead letters are sent with.
         transient: Further classes of errors that the same call may not meet again.
     """
 
@@ -63,6 +64,7 @@ class ConsumingParts:
     topics: ServiceTopics
     tracer: Tracer
     metrics: MetricsRegistry
+    wrapping: Wrapping
     transient: tuple[type[Exception], ...] = field(default=())
 
 
@@ -73,11 +75,19 @@ class Consuming:
         settings: The budgets, and how many threads there are for handlers.
         subscribers: One for each group.
         metrics: Times how long handlers block the event loop.
+        wrapping: Is told of a stop.
     """
 
-    def __init__(self, settings: ServiceSettings, subscribers: Sequence[Subscriber], metrics: MetricsRegistry) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        subscribers: Sequence[Subscriber],
+        metrics: MetricsRegistry,
+        wrapping: Wrapping,
+    ) -> None:
         self._settings = settings
         self._subscribers = subscribers
+        self._wrapping = wrapping
         self._threads = HandlerThreads(settings.sync_handler_threads)
         self._guard = LoopGuard(
             self._in_hand, threshold_seconds=settings.loop_blocked_ms / 1000, on_blocked=blocked(metrics)
@@ -112,6 +122,8 @@ class Consuming:
         """Let the records in hand finish within the budget, commit and leave the groups."""
         for subscriber in self._subscribers:
             subscriber.stop()
+        if self.is_alive:
+            await self._wrapping.draining()
         _, late = await asyncio.wait(self._tasks, timeout=self._settings.shutdown_timeout_seconds)
         if late:
             logger.warning(
@@ -160,7 +172,7 @@ def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: C
     subscribers: list[Subscriber] = []
     for group_id, topics in settings.groups.items():
         read = [name for topic in topics for name in (topic, *parts.topics.retry_topics(topic))]
-        consumer = new_consumer(settings, bootstrap_servers, read, group_id)
+        consumer = parts.wrapping.consumer(new_consumer(settings, bootstrap_servers, read, group_id))
         subscribers.append(_subscriber(settings, parts, consumer, group_id, dispatcher, failures))
     return subscribers
 
@@ -168,7 +180,7 @@ def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: C
 def _subscriber(
     settings: ServiceSettings,
     parts: ConsumingParts,
-    consumer: KafkaConsumer,
+    consumer: Consumer,
     group_id: str,
     dispatcher: Dispatcher,
     failures: Failures,
@@ -205,9 +217,10 @@ def _stack(
     failures: Failures,
 ) -> DeliveryHandler:
     policies = retry_policies(settings, parts.handlers)
-    waiting = RetryTopics(parts.producer, parts.topics, group_id)
+    producer = parts.wrapping.letter_producer(parts.producer)
+    waiting = RetryTopics(producer, parts.topics, group_id)
     retries = Retries(failures, _policy(settings), policies, _backoff(settings), waiting)
-    letters = DeadLetters(parts.producer, group_id, parts.topics.dead_letter_topic)
+    letters = DeadLetters(producer, group_id, parts.topics.dead_letter_topic)
     stack = middleware(parts.tracer, parts.metrics, group_id, halted, letters, _backoff(settings), retries)
     return fold(stack, dispatcher)
 

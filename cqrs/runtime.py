@@ -58,6 +58,7 @@ from cqrs.telemetry.span_memory import SpanMemory
 from cqrs.telemetry.tracing import configure_tracing
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from cqrs.tracing.tracer import Tracer
+from cqrs.wrapping import current_wrapping
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Service:
         self.settings = settings
         self.spans = spans
         self._parts = parts
+        self._wrapping = current_wrapping()
         self._topics = ServiceTopics(
             settings.all_command_topics, settings.topics, settings.dead_letter_suffix, settings.retry_topics
         )
@@ -267,18 +269,20 @@ class Service:
             )
         source = f"/{settings.service_name}"
         instances = await open_cache(settings, closing) | {
-            CommandEventPublisher: MessageEventPublisher(self._producer, self._encoders, source=source),
+            CommandEventPublisher: MessageEventPublisher(
+                self._wrapping.event_producer(self._producer), self._encoders, source=source
+            ),
             Tracer: self.tracer,
             MetricsRegistry: self._metrics,
             type(settings): settings,
         }
         if unit_of_work is not None:
-            instances |= {SqlUnitOfWork: unit_of_work, UnitOfWork: unit_of_work}
+            instances |= {SqlUnitOfWork: unit_of_work, UnitOfWork: self._wrapping.unit_of_work(unit_of_work)}
         defaults = [auto_configuration(settings.cqrs)]
         container = Container(packages=self._parts.packages, instances=instances, defaults=defaults)
         self.container = await closing.enter_async_context(container)
         self.handlers = await container.get(HandlerRegistry)
-        self.handlers.discover_from_beans(await container.start())
+        self.handlers.discover_from_beans([self._wrapping.handler(bean) for bean in await container.start()])
         self.command_bus = await container.get(DefaultCommandBus)
         self.query_bus = await container.get(DefaultQueryBus)
 
@@ -330,10 +334,11 @@ class Service:
             self._topics,
             self.tracer,
             self._metrics,
+            self._wrapping,
             self._parts.transient,
         )
         subscribers = open_subscribers(self.settings, self.bootstrap_servers, parts)
-        self._consuming = Consuming(self.settings, subscribers, self._metrics)
+        self._consuming = Consuming(self.settings, subscribers, self._metrics, self._wrapping)
         self._consuming.start()
         closing.push_async_callback(self.stop_consuming)
 

@@ -13,10 +13,11 @@ from service.settings import COMMANDS, PARTITIONS
 DEADLINE = 60
 
 
-def running(broker: EmbeddedBroker, state: Path) -> ServiceProcess:
+def running(broker: EmbeddedBroker, state: Path, crash_at: str | None = None, **settings: object) -> ServiceProcess:
     """Return what runs the service as its own process, as an operator does."""
     return ServiceProcess(
         "service",
+        crash_at=crash_at,
         settings={
             "kafka_bootstrap_servers": broker.bootstrap_servers,
             "kafka_session_timeout_ms": 1_010,
@@ -24,6 +25,7 @@ def running(broker: EmbeddedBroker, state: Path) -> ServiceProcess:
             "management_port": 0,
             "log_level": "WARNING",
             "shutdown_timeout_seconds": 5,
+            **settings,
         },
     )
 
