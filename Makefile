@@ -74,7 +74,7 @@ bench: $(DEVELOPMENT) ## measure the buses and the whole flow beside others (ARG
 
 lock: ## write the locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH; to get it: python3 -m pip install uv' >&2; exit 1; }
-	uv pip compile pyproject.toml $(LOCK_OPTIONS) --output-file requirements.lock
+	uv pip compile pyproject.toml --extra redis $(LOCK_OPTIONS) --output-file requirements.lock
 	uv pip compile --group dev $(LOCK_OPTIONS) --constraints requirements.lock --output-file tests/requirements.lock
 	uv pip compile --group benchmarks $(LOCK_OPTIONS) --output-file benchmarks/requirements.lock
 

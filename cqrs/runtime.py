@@ -50,7 +50,8 @@ from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
 from cqrs.signals import told_by_signals
 from cqrs.sql.engine import EngineOptions, create_engine
-from cqrs.sql.schema import Tables, create_tables
+from cqrs.sql.migrating import migrate
+from cqrs.sql.migrations import Migrations, require_schema
 from cqrs.sql.unit_of_work import SqlUnitOfWork
 from cqrs.telemetry.logs import configure_logging
 from cqrs.telemetry.metrics import PrometheusMetrics
@@ -73,7 +74,7 @@ class ServiceParts:
     Attributes:
         packages: Packages scanned for handlers and `@service` classes.
         events: Packages scanned for event classes, which declare `event_type`.
-        tables: The tables to create at start, or None for a service without a database.
+        migrations: The tables and the steps that lead to them, or None for a service without a database.
         version: The service's version, for traces and metrics.
         transient: Errors of the client libraries that handlers use which the same call may not meet again; a command
             that fails with one is run again, a bounded number of times.
@@ -81,7 +82,7 @@ class ServiceParts:
 
     packages: tuple[str | ModuleType, ...]
     events: tuple[str | ModuleType, ...] = ()
-    tables: Tables | None = None
+    migrations: Migrations | None = None
     version: str = "0"
     transient: tuple[type[Exception], ...] = ()
 
@@ -252,13 +253,14 @@ class Service:
         self._producer = TracedProducer(self._kafka_producer, self.tracer)
 
     async def _open_database(self, closing: AsyncExitStack) -> SqlUnitOfWork | None:
-        if self._parts.tables is None:
+        migrations, url = self._parts.migrations, self.settings.used_database_url
+        if migrations is None:
             return None
-        given = self.settings.database_url
-        url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{self.settings.state_path / 'service.db'}"
+        if self.settings.database_url is None:
+            await migrate(url, migrations)  # the file is this service's own; a given database is migrated when told
         engine = create_engine(url, _engine_options(self.settings))
         closing.push_async_callback(engine.dispose)
-        await create_tables(engine, self._parts.tables)
+        await require_schema(engine, migrations, allow_newer=self.settings.database_schema == "allow_newer")
         return SqlUnitOfWork(engine)
 
     async def _open_container(self, closing: AsyncExitStack, unit_of_work: SqlUnitOfWork | None) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cqrs.cli.demo_commands import DemoCommand
     from cqrs.runtime import Service
+    from cqrs.sql.migrations import Migrations
     from cqrs.telemetry.span_memory import SpanMemory
     from service.settings import OrderSettings
 
@@ -35,6 +36,12 @@ def _demo(schemas: "Path") -> "Sequence[DemoCommand]":
     return demo_commands(schemas)
 
 
+def _migrations() -> "Migrations":
+    from service.adapters.schema import MIGRATIONS
+
+    return MIGRATIONS
+
+
 PROGRAM = ServiceProgram(
     module="service",
     about="The order service: commands from Kafka to a bus, events back, in one trace.",
@@ -42,6 +49,7 @@ PROGRAM = ServiceProgram(
     settings=_settings,
     service=_service,
     demo=_demo,
+    migrations=_migrations,
 )
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cqrs.runtime import Service, ServiceParts
 from cqrs.telemetry.span_memory import SpanMemory
-from service.adapters.sql_orders import metadata
+from service.adapters.schema import MIGRATIONS
 from service.settings import OrderSettings
 
 DISTRIBUTION = "cqrs-service-template"
@@ -20,7 +20,7 @@ def order_service(settings: OrderSettings, spans: SpanMemory | None = None) -> S
     parts = ServiceParts(
         packages=("service.application", "service.adapters"),
         events=("service.domain",),
-        tables=metadata,
+        migrations=MIGRATIONS,
         version=_version(),
     )
     return Service(settings, parts, spans)

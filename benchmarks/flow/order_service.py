@@ -7,6 +7,8 @@ from pydantic import SecretStr
 
 from benchmarks.environment import ROOT
 from benchmarks.flow.job import PARTITIONS, STAGE, Clock, TakesTurn, Turn
+from cqrs.sql.migrating import migrate
+from service.adapters.schema import MIGRATIONS
 from service.application.create_order import CreateOrder, CreateOrderHandler
 from service.bootstrap import order_service
 from service.settings import EVENTS, OrderSettings
@@ -25,6 +27,8 @@ async def serve(turn: Turn, clock: Clock) -> None:
     os.environ["OTEL_SDK_DISABLED"] = "true"
     STAGE.clock = clock
     CreateOrderHandler.do_handle = _counted  # type: ignore[method-assign]
+    if turn.database:
+        await migrate(turn.database, MIGRATIONS)
     async with order_service(settings(turn)):
         await clock.finished.wait()
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cqrs.cli.demo_commands import DemoCommand
     from cqrs.config.settings import ServiceSettings
     from cqrs.runtime import Service
+    from cqrs.sql.migrations import Migrations
     from cqrs.telemetry.span_memory import SpanMemory
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -26,6 +27,7 @@ class ServiceProgram(Generic[S]):
         settings: Makes the settings; values given to it win over every other source.
         service: Makes the service, not started; the second argument keeps its spans, or is None.
         demo: Answers the commands that `demo` sends; it is given the folder of the schemas.
+        migrations: Answers the tables and the steps that lead to them; None for a service without a database.
     """
 
     module: str
@@ -34,3 +36,4 @@ class ServiceProgram(Generic[S]):
     settings: "Callable[[Mapping[str, object]], S]"
     service: "Callable[[S, SpanMemory | None], Service]"
     demo: "Callable[[Path], Sequence[DemoCommand]]"
+    migrations: "Callable[[], Migrations] | None" = None

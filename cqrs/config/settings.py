@@ -102,6 +102,11 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL with an async driver; not set: SQLite under state_path"
     )
+    database_schema: Literal["exact", "allow_newer"] = Field(
+        default="exact",
+        description="exact: start on the database version of this release alone; allow_newer: on a later one too, for "
+        "a rollback behind migrations that only added",
+    )
 
     cache_url: SecretStr | None = Field(
         default=None,
@@ -147,6 +152,12 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
     )
 
     cqrs: CqrsProperties = CqrsProperties()
+
+    @property
+    def used_database_url(self) -> str:
+        """Return the database's URL, password and all: the given one, or that of the SQLite file."""
+        given = self.database_url
+        return given.get_secret_value() if given else f"sqlite+aiosqlite:///{self.state_path / 'service.db'}"
 
     @field_validator("cache_url")
     @classmethod

@@ -39,7 +39,7 @@ class EngineOptions:
         max_overflow: Connections opened beyond those under load, and closed again.
         pool_timeout: Wait for a free connection.
         connect_timeout: Wait for PostgreSQL to accept a connection.
-        statement_timeout: Wait for PostgreSQL to answer one statement.
+        statement_timeout: Wait for PostgreSQL to answer one statement; None waits as long as it takes.
         busy_timeout: Wait for another process to release SQLite's write lock.
     """
 
@@ -47,7 +47,7 @@ class EngineOptions:
     max_overflow: int = 10
     pool_timeout: float = 10.0
     connect_timeout: float = 5.0
-    statement_timeout: float = 30.0
+    statement_timeout: float | None = 30.0
     busy_timeout: float = 5.0
 
 
@@ -156,7 +156,8 @@ def _is_sqlite(url: URL) -> bool:
 
 def _postgresql_engine(url: URL, options: EngineOptions) -> AsyncEngine:
     # The driver wants numbers where the query of a URL has text.
-    limits = {"timeout": options.connect_timeout, "command_timeout": options.statement_timeout}
+    limits: dict[str, object] = {"timeout": options.connect_timeout, "command_timeout": options.statement_timeout}
+    given = {name: url.query.get(name, limits[name]) for name in _SECONDS}
     return create_async_engine(
         url,
         pool_size=options.pool_size,
@@ -164,7 +165,7 @@ def _postgresql_engine(url: URL, options: EngineOptions) -> AsyncEngine:
         pool_timeout=options.pool_timeout,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={name: float(str(url.query.get(name, limits[name]))) for name in _SECONDS},
+        connect_args={name: float(str(value)) for name, value in given.items() if value is not None},
     )
 
 

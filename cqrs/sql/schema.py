@@ -1,4 +1,4 @@
-"""Create the tables a service declares, when it starts."""
+"""What a service declares its tables in; and how tests make them without any migration."""
 
 from contextlib import aclosing
 
@@ -10,12 +10,14 @@ from cqrs.sql.failures import connecting, place_of
 Tables = MetaData
 """What a service declares its tables in, for those who pass it on without knowing SQLAlchemy."""
 
-# Any constant does, as long as every replica takes the same: the ASCII of "cqrs.sql".
-_LOCK_KEY = int.from_bytes(b"cqrs.sql", "big")
+LOCK_KEY = int.from_bytes(b"cqrs.sql", "big")
+"""The key of PostgreSQL's advisory lock: any constant does, as long as every replica takes the same."""
 
 
 async def create_tables(engine: AsyncEngine, metadata: Tables) -> None:
-    """Create what is missing of `metadata`; tables that exist are left as they are.
+    """Create what is missing of `metadata`, for tests; tables that exist are left as they are.
+
+    A service has migrations instead: these tell old tables from new ones.
 
     Several processes may call it at once: PostgreSQL serialises them by an advisory lock that ends with the
     transaction, SQLite by its write lock.
@@ -27,5 +29,5 @@ async def create_tables(engine: AsyncEngine, metadata: Tables) -> None:
         connection = await engine.connect()
     async with aclosing(connection), connection.begin():
         if engine.dialect.name == "postgresql":
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         await connection.run_sync(metadata.create_all)

@@ -27,7 +27,7 @@ _OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 _OF_STRUCTLOG = frozenset({"event", "exc_info", "stack_info", "positional_args", "_record", "_from_structlog"})
 
 
-CHATTY = ("aiokafka", "httpx", "httpx2", "uvicorn.error")
+CHATTY = ("aiokafka", "alembic", "httpx", "httpx2", "uvicorn.error")
 """Libraries that speak at INFO of what goes well; they are heard from WARNING on, and wholly at DEBUG."""
 
 

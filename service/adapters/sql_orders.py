@@ -29,7 +29,7 @@ from service.domain.item import OrderItem
 from service.domain.order import Order
 
 metadata = MetaData()
-"""The tables of the order service, for `cqrs.sql.schema.create_tables`."""
+"""The tables of the order service; `service/adapters/migrations` makes them."""
 
 _orders = Table(
     "orders",

@@ -12,8 +12,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from cqrs.sql.migrating import migrate
 from cqrs.testing.outside_client import OutsideClient, Received
 from cqrs.testing.postgres_server import PostgresServer, find_postgres
+from service.adapters.schema import MIGRATIONS
 from service.application.get_order import GetOrder
 from service.bootstrap import order_service
 from service.settings import EVENTS, OrderSettings
@@ -119,6 +121,7 @@ def postgres_url() -> Iterator[str]:
 async def test_the_state_is_in_postgresql(
     settings: Callable[..., OrderSettings], commands: str, kafka_bootstrap: str, postgres_url: str
 ) -> None:
+    await migrate(postgres_url, MIGRATIONS)
     async with order_service(settings(database_url=postgres_url)) as service:
         with OutsideClient(kafka_bootstrap, service.registry_url) as client:
             await asyncio.to_thread(send_orders, kafka_bootstrap, commands, "pg", 5)

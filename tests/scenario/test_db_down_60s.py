@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cqrs.sql.migrating import migrate
 from cqrs.testing.postgres_server import PostgresServer, find_postgres
+from service.adapters.schema import MIGRATIONS
 from service.bootstrap import order_service
 from tests.conftest import MEASURED
 from tests.scenario.deployment import DEAD_LETTERS, deployed, settings_in
@@ -39,6 +41,7 @@ async def test_everything_that_came_meanwhile_is_done_when_it_is_back(
         retry_backoff_min_ms=100,
         retry_backoff_max_ms=2_000,
     )
+    await migrate(server.url(), MIGRATIONS)
     async with deployed(order_service(settings)) as found:
         found.create("o-0")
         await found.events(1)

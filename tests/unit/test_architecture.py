@@ -24,6 +24,7 @@ REASONS_FOR_LENGTH: dict[str, str] = {
     "cqrs/cli/letter_commands.py: _add_discard.<locals>.discard": "a line for each option",
     "cqrs/cli/letter_commands.py: _add_discard": "a line for each option of its command",
     "cqrs/cli/app.py: _add_topics": "a line for each option of its commands",
+    "cqrs/cli/operator_commands.py: add_migrate": "a line for each option of its commands",
     "cqrs/command/bus.py: DefaultCommandBus.__init__": "a line for each part that can be given, and one to keep it",
     "cqrs/decorators.py: command_handler": "a line for each option of the guide, twice: taken and handed on",
     "cqrs/decorators.py: query_handler": "a line for each option of the guide, twice: taken and handed on",

@@ -1,7 +1,7 @@
 """A service's command line made of fakes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ from cqrs.cli.demo_commands import DemoCommand, Expected, json_command
 from cqrs.cli.program import ServiceProgram
 from cqrs.config.settings import ServiceSettings
 from cqrs.runtime import Service
+from cqrs.sql.migrations import Migrations
 
 
 class FakeService:
@@ -47,7 +48,8 @@ def program(
     state: Path,
     *,
     service: FakeService | None = None,
-    **chosen: object,
+    migrations: Callable[[], Migrations] | None = None,
+    **chosen: Any,
 ) -> ServiceProgram[ServiceSettings]:
     """Return the program of a service that keeps its state in `state`."""
 
@@ -65,4 +67,5 @@ def program(
         settings=settings,
         service=lambda settings, _: cast("Service", service or FakeService(settings)),
         demo=demo,
+        migrations=migrations,
     )

@@ -8,7 +8,7 @@ from cqrs.cli.app import command_line
 from cqrs.exceptions import ConfigurationException
 from tests.unit.cli.programs import FakeService, program
 
-COMMANDS = ("demo", "run", "send", "dead-letters", "settings", "handlers")
+COMMANDS = ("demo", "run", "send", "dead-letters", "topics", "migrate", "settings", "handlers")
 
 
 @pytest.fixture

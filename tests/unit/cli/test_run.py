@@ -3,6 +3,7 @@ import io
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from tests.unit.cli.programs import FakeService, program
 class Running:
     """Run `run` with a fake service, and keep what it prints."""
 
-    def __init__(self, state: Path, *, failure: BaseException | None = None, **chosen: object) -> None:
+    def __init__(self, state: Path, *, failure: BaseException | None = None, **chosen: Any) -> None:
         settings = ServiceSettings.model_validate({"state_path": state, "command_topics": ("cmd",), **chosen})
         self.service = FakeService(settings, failure)
         self.file = io.StringIO()
