@@ -152,11 +152,11 @@ class KafkaConsumer:
             await self._require_contact(line)
         return messages
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
         """Commit, for each partition, the next record to read and what to note beside it.
 
-        A partition that is not this member's any more is left out, with a log line: its next owner reads on from what
-        was committed before.
+        A partition that is not this member's any more is left out and returned, with a log line: its next owner reads
+        on from what was committed before.
 
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
@@ -168,6 +168,7 @@ class KafkaConsumer:
         if lost:
             places = ", ".join(sorted(f"{partition.topic}[{partition.partition}]" for partition in lost))
             _log.warning("Group %s took %s away from this member: not committed", self._group_id, places)
+        return lost
 
     async def stop(self) -> None:
         """Leave the group without committing anything; harmless when called again."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from cqrs.exceptions import DependencyUnavailableException
+from cqrs.messaging.lanes import AssignedPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.messaging.progress import Progress
 
@@ -19,13 +21,23 @@ class Committer:
         progress: What is done.
         seconds: The longest time that a finished record stays uncommitted.
         records: The most records that stay so.
+        on_lost: Is told of partitions whose commit came too late: they are another member's.
     """
 
-    def __init__(self, consumer: Consumer, progress: Progress, *, seconds: float, records: int) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        progress: Progress,
+        *,
+        seconds: float,
+        records: int,
+        on_lost: Callable[[Collection[AssignedPartition]], None],
+    ) -> None:
         self._consumer = consumer
         self._progress = progress
         self._seconds = seconds
         self._records = records
+        self._on_lost = on_lost
         self._finished = 0
         self._some = asyncio.Event()
         self._many = asyncio.Event()
@@ -61,7 +73,7 @@ class Committer:
             for partition in positions:
                 partition.unsaved = False
             try:
-                await self._consumer.commit({each.place: position for each, position in positions.items()})
+                lost = await self._consumer.commit({each.place: position for each, position in positions.items()})
             except BaseException as error:
                 for partition in positions:
                     partition.unsaved = True
@@ -70,4 +82,6 @@ class Committer:
                     raise
                 logger.warning("offsets are not committed yet: %s", error)
                 return False
+            if lost:
+                self._on_lost([each for each in positions if each.place in lost])
             return True

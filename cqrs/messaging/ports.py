@@ -64,12 +64,16 @@ class Consumer(Protocol):
         """
         ...
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
         """Commit, for each partition, the next record to read and what to note beside it.
+
+        Returns the partitions that are not this member's any more, and so were left out: somebody else may have begun
+        with what is in hand of them here.
 
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
         """
+        ...
 
     async def stop(self) -> None:
         """Leave the group without committing anything; harmless when called again."""

@@ -142,10 +142,12 @@ class RedriveSession:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                return await self._consumer.commit({partition: position})
+                await self._consumer.commit({partition: position})
             except DependencyUnavailableException:
                 if time.monotonic() > deadline:
                     raise
+            else:
+                return
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _regain(self, seconds: float) -> None:

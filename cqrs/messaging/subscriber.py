@@ -68,9 +68,11 @@ class Subscriber:
         self._limits = limits or Limits()
         self._drain_seconds = drain_seconds
         self._clock = clock
-        self._committer = Committer(consumer, self._progress, seconds=commit_seconds, records=commit_records)
         self._workers = Workers(
             handle, count=self._limits.max_in_flight, backoff=backoff, on_finished=self._on_finished, clock=clock
+        )
+        self._committer = Committer(
+            consumer, self._progress, seconds=commit_seconds, records=commit_records, on_lost=self._workers.abandon
         )
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()

@@ -114,7 +114,17 @@ class Workers:
             async with asyncio.timeout(seconds):
                 await self._rest(partitions)
         except TimeoutError:
-            await self._abandon(partitions, seconds)
+            await self._abandon_late(partitions, seconds)
+
+    def abandon(self, partitions: Collection[AssignedPartition]) -> None:
+        """Let go of everything of `partitions`, and cancel what is in hand: another member may be at it already."""
+        for partition in partitions:
+            self.fence(partition)
+            partition.give_up()
+        for task, lane in self._in_hand_of(partitions).items():
+            lane.is_abandoned = True
+            task.cancel()
+        self._changed.set()
 
     def fence(self, partition: AssignedPartition) -> None:
         """Let go of what need not be finished of `partition`; see `AssignedPartition.fence`."""
@@ -126,18 +136,17 @@ class Workers:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _abandon(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
-        for partition in partitions:
-            partition.give_up()
-        late = {task: lane for task, lane in self._at_work.items() if lane.partition in partitions}
-        places = ", ".join(sorted(lane.entries[0].message.place for lane in late.values()))
+    def _in_hand_of(self, partitions: Collection[AssignedPartition]) -> dict[asyncio.Task[None], Lane]:
+        return {task: lane for task, lane in self._at_work.items() if lane.partition in partitions}
+
+    async def _abandon_late(self, partitions: Collection[AssignedPartition], seconds: float | None) -> None:
+        late = self._in_hand_of(partitions).values()
+        places = ", ".join(sorted(lane.entries[0].message.place for lane in late if lane.entries))
         logger.warning("not done within %g s, left to the next owner: %s", seconds or 0, places or "what was not begun")
-        for task, lane in late.items():
-            lane.is_abandoned = True
-            task.cancel()
+        self.abandon(partitions)
         try:
             async with asyncio.timeout(ABANDON_SECONDS):
-                await self._rest([lane.partition for lane in late.values()])
+                await self._rest(partitions)
         except TimeoutError:
             logger.error("%s: goes on although it was cancelled", places)  # noqa: TRY400 - no traceback of interest
 

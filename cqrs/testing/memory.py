@@ -107,6 +107,7 @@ class MemoryConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._listener: RebalanceListener | None = None
         self._epoch = 0
+        self._is_known = True
         self.start_failures: list[Exception] = []
         self.failures: list[Exception] = []
         self.commit_failures: list[Exception] = []
@@ -124,6 +125,7 @@ class MemoryConsumer:
     async def reassign(self, partitions: frozenset[TopicPartition]) -> None:
         """Rebalance: revoke what is assigned, then assign `partitions` from their committed positions."""
         listener = await self._revoke()
+        self._is_known = True
         committed = {each: self._broker.committed.get(each) for each in sorted(partitions, key=_place)}
         self._positions = {each: at.offset if at else 0 for each, at in committed.items()}
         await listener.on_assigned(committed)
@@ -149,8 +151,8 @@ class MemoryConsumer:
             self._positions[partition] = message.offset + 1  # the last to be read by the next poll
         return messages
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
-        """Keep the positions of partitions that are assigned; see `Consumer.commit`.
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
+        """Keep the positions of partitions that are assigned, and return the others; see `Consumer.commit`.
 
         Raises:
             DependencyUnavailableException: metadata has more bytes than brokers take.
@@ -159,7 +161,13 @@ class MemoryConsumer:
             raise self.commit_failures.pop(0)
         if any(len(at.metadata.encode()) > _METADATA_BYTES for at in positions.values()):
             raise DependencyUnavailableException("memory", "the broker refuses so much commit metadata")
-        self._broker.committed.update({each: at for each, at in positions.items() if each in self._positions})
+        lost = positions.keys() - (self._positions.keys() if self._is_known else ())
+        self._broker.committed.update({each: at for each, at in positions.items() if each not in lost})
+        return lost
+
+    def taken_away(self) -> None:
+        """Be a member that the group has given up without its knowing: its commits come too late until `reassign`."""
+        self._is_known = False
 
     async def stop(self) -> None:
         """Leave the group without committing anything."""

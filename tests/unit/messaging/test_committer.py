@@ -1,12 +1,13 @@
 """What is done is committed after a while, after so many records, and again when the broker did not take it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
 from cqrs.exceptions import DependencyUnavailableException
 from cqrs.messaging.committer import Committer
+from cqrs.messaging.lanes import AssignedPartition
 from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.progress import Progress
 from cqrs.testing.memory import MemoryBroker, MemoryConsumer
@@ -31,10 +32,11 @@ class TellingConsumer(MemoryConsumer):
         super().__init__(broker, ["c"])
         self.changed = asyncio.Condition()
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
-        await super().commit(positions)
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
+        lost = await super().commit(positions)
         async with self.changed:
             self.changed.notify_all()
+        return lost
 
 
 class World:
@@ -42,7 +44,10 @@ class World:
         self.broker = MemoryBroker({"c": 1})
         self.consumer = TellingConsumer(self.broker)
         self.progress = Progress()
-        self.committer = Committer(self.consumer, self.progress, seconds=seconds, records=records)
+        self.lost: list[AssignedPartition] = []
+        self.committer = Committer(
+            self.consumer, self.progress, seconds=seconds, records=records, on_lost=self.lost.extend
+        )
         self._next = 0
 
     async def begin(self) -> asyncio.Task[None]:
@@ -126,4 +131,19 @@ async def test_a_commit_that_is_cut_off_counts_for_nothing() -> None:
         await world.committer.commit()
     assert await world.committer.commit()
     await world.until(1)
+    running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_partitions_that_are_others_by_now_are_told_of_and_not_tried_again() -> None:
+    world = World(seconds=3600.0, records=10**6)
+    running = await world.begin()
+    await world.finish(1)
+    [partition] = world.progress.partitions
+    world.consumer.taken_away()
+    assert await world.committer.commit()
+    assert world.lost == [partition]
+    assert await world.committer.commit()
+    assert len(world.lost) == 1
+    assert world.broker.committed == {}
     running.cancel()

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -32,7 +32,7 @@ class Checking(MemoryConsumer):
         self._done = done
         self.wrong: list[str] = []
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
         for place, position in positions.items():
             missing = [each for each in range(position.offset) if (place.partition, each) not in self._done]
             if missing:
@@ -40,7 +40,7 @@ class Checking(MemoryConsumer):
         await asyncio.sleep(0)
         if self._chance.random() < 0.2:
             raise DependencyUnavailableException("kafka", "no answer to the commit")
-        await super().commit(positions)
+        return await super().commit(positions)
 
 
 class World:

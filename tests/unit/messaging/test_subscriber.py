@@ -1,7 +1,7 @@
 """A record is settled before its offset moves, whatever raises, is away, is revoked or is stopped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -273,9 +273,10 @@ async def test_what_was_settled_before_a_held_record_is_committed_while_it_is_he
     held = asyncio.Event()
 
     class Watched(MemoryConsumer):
-        async def commit(self, offsets: Mapping[TopicPartition, Position]) -> None:
-            await super().commit(offsets)
+        async def commit(self, offsets: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
+            lost = await super().commit(offsets)
             held.set()
+            return lost
 
     async def first_then_fail(delivery: Delivery) -> Outcome:
         if delivery.message.value == b"2":
