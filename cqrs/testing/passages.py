@@ -126,10 +126,11 @@ class _ToldConsumer:
             await self._passed(CrashPoint.POLLED)
         return messages
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
         await self._passed(CrashPoint.BEFORE_OFFSET_COMMIT)
-        await self._consumer.commit(positions)
+        lost = await self._consumer.commit(positions)
         await self._passed(CrashPoint.AFTER_OFFSET_COMMIT)
+        return lost
 
     async def stop(self) -> None:
         await self._consumer.stop()
