@@ -21,7 +21,7 @@ def order_service(settings: OrderSettings, spans: SpanMemory | None = None) -> S
         packages=("service.application", "service.adapters"),
         events=("service.domain",),
         migrations=MIGRATIONS,
-        version=_version(),
+        version=settings.service_version or _version(),
     )
     return Service(settings, parts, spans)
 

@@ -16,6 +16,7 @@ SERVERS = {
     "kafka": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
     "postgres": "PostgreSQL's server (Debian: apt-get install -y postgresql)",
     "redis": "redis-server (Debian: apt-get install -y redis-server)",
+    "deploy": "Linux, root, and what the others need, and Go 1.25 or newer",
 }
 """What runs the tests that are marked with these names."""
 

@@ -127,9 +127,13 @@ class _Sending:
         place = f"{sent.receipt.topic}[{sent.receipt.partition}]@{sent.receipt.offset}"
         facts = [("sent to", place), ("message id", sent.id), ("correlation", sent.correlation_id)]
         if sent.trace_id is not None:
-            facts.append(("trace", sent.trace_id))
+            facts.append(("trace", self._link(sent.trace_id)))
         for name, text in facts:
             self._console.print(Text.assemble((f"{name:<13}", "dim"), one_line(text)), soft_wrap=True)
+
+    def _link(self, trace_id: str) -> str:
+        url = self._settings.jaeger_url
+        return trace_id if url is None else f"{url.rstrip('/')}/trace/{trace_id}"
 
     def _tell_outcome(self, outcome: Outcome, seconds: float) -> int:
         if outcome.dead_letter is not None:

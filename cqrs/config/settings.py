@@ -77,6 +77,12 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
     service_name: str = Field(
         default="service", min_length=1, description="The service's name in traces and logs; OTEL_SERVICE_NAME wins"
     )
+    service_version: str | None = Field(
+        default=None, min_length=1, description="Its version there and in metrics; not set: that of its package"
+    )
+    jaeger_url: str | None = Field(
+        default=None, min_length=1, description="Where people open Jaeger: `send` prints the link to its trace"
+    )
 
     kafka_client_id: str = Field(
         default_factory=_service_name, min_length=1, description="How the brokers' logs name this client"

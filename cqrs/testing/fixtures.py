@@ -21,6 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from cqrs.testing.deployment import Deployable, Deployed
 from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.testing.jaeger_server import JaegerServer, JaegerServerException, build_jaeger
 from cqrs.testing.kafka_cluster import KafkaCluster
 from cqrs.testing.kafka_server import KafkaServer, KafkaServerException, missing_tools, resolve_jars
 from cqrs.testing.outside_client import OutsideClient
@@ -126,6 +127,22 @@ def kafka_cluster(own_kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
     """Give three real brokers, of which the test may stop, kill and start any; all run again afterwards."""
     yield own_kafka_cluster
     own_kafka_cluster.start()
+
+
+@pytest.fixture(scope="session")
+def jaeger_program() -> Path:
+    """Give what a Jaeger of our own is, from the cache or built with Go."""
+    try:
+        return build_jaeger()
+    except JaegerServerException as error:
+        without_server(f"Jaeger could not be built: {str(error)[-300:]}")
+
+
+@pytest.fixture
+def jaeger_server(jaeger_program: Path) -> Iterator[JaegerServer]:
+    """Start a Jaeger of the test's own, with no traces."""
+    with JaegerServer(jaeger_program) as server:
+        yield server
 
 
 @pytest.fixture

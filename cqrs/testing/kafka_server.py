@@ -1,7 +1,6 @@
 """A real Apache Kafka broker for tests, from its jars by Maven; no container."""
 
 import hashlib
-import os
 import random
 import shutil
 import signal
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from cqrs.exceptions import CqrsException
+from cqrs.testing.cache_folder import cache_folder
 
 POM = Path(__file__).with_name("kafka.pom.xml")
 """The Maven project that names the Kafka of the tests."""
@@ -92,8 +92,7 @@ def resolve_jars(pom: Path = POM) -> Path:
         KafkaServerException: Maven is missing or failed; says what to try.
     """
     digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jars = cache / "cqrs-service-template" / "kafka" / digest
+    jars = cache_folder("kafka") / digest
     if not jars.exists():
         jars.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=jars.parent) as folder:
@@ -143,7 +142,7 @@ class KafkaServer:
         self._stop_timeout = stop_timeout_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._properties = self._folder / "server.properties"
-        self._port, self._controller, *ports = _free_ports(2 + len(self._listeners))
+        self._port, self._controller, *ports = free_ports(2 + len(self._listeners))
         self._ports = dict(zip(self._listeners, ports, strict=True))
         self._process: subprocess.Popen[str] | None = None
         self._logging = self._folder / "log4j2.properties"
@@ -331,7 +330,8 @@ def _run(command: list[str], seconds: float) -> None:
         raise KafkaServerException(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return so many ports of 127.0.0.1 that nobody listens on, each given out once in this process."""
     with ExitStack() as stack:
         ports: list[int] = []
         while len(ports) < count:

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_a_refused_command_shows_why_and_what_to_type_and_ends_with_1(shop: Serv
     assert code == 1
     assert "refused      shop.NoReasonException\ngive a reason\nany will do\n" in printed
     assert "dead-letters --at cmd-dlt:0:0\n" in printed
+
+
+@pytest.mark.usefixtures("answering")
+def test_where_jaeger_is_known_the_trace_is_a_link_to_it(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    shop = program(tmp_path, kafka_bootstrap_servers=broker.bootstrap_servers, jaeger_url="http://localhost:16686/")
+
+    _, printed = send(shop, Order("orders.CancelOrder", json.dumps(CANCEL), wait_seconds=20))
+
+    assert re.search(r"^trace +http://localhost:16686/trace/[0-9a-f]{32}$", printed, flags=re.MULTILINE)
 
 
 def test_without_an_outcome_in_time_it_says_so_and_ends_with_1(shop: ServiceProgram[ServiceSettings]) -> None:
