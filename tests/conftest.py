@@ -57,7 +57,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a worker of pytest-xdist tell the process that writes the summary what it left out."""
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[_WORKER_LEFT_OUT] = dict(session.config.stash.get(_LEFT_OUT, Counter()))
+        left_out: Counter[str] = session.config.stash.get(_LEFT_OUT, Counter())
+        output[_WORKER_LEFT_OUT] = dict(left_out)
 
 
 @pytest.hookimpl(optionalhook=True)
