@@ -16,6 +16,7 @@
     │   ├── UndecodableMessageException              the bytes are not what they claim to be
     │   └── UnknownMessageTypeException              no handler knows the declared type
     ├── UnpublishableEventException                  the event does not fit its schema, or has none
+    │   └── NoSuchPartitionException                 its topic has fewer partitions
     └── DependencyUnavailableException               retryable = True; broker, registry or database is away
 
 `retryable` says whether the same call can succeed later without anything being changed: it is decided on the class,
@@ -137,6 +138,18 @@ class UnknownMessageTypeException(InvalidMessageException):
 
 class UnpublishableEventException(CqrsException):
     """Report an event that cannot be written: no schema, a field that does not fit, no destination."""
+
+
+class NoSuchPartitionException(UnpublishableEventException):
+    """Report a message for a partition that its topic has not.
+
+    Attributes:
+        partitions: How many the topic has.
+    """
+
+    def __init__(self, message: str, partitions: int) -> None:
+        super().__init__(message)
+        self.partitions = partitions
 
 
 class DependencyUnavailableException(CqrsException):

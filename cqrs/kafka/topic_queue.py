@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from cqrs.exceptions import UnpublishableEventException
+from cqrs.exceptions import NoSuchPartitionException, UnpublishableEventException
 from cqrs.kafka.failures import unpublishable
 from cqrs.kafka.partition_queue import PartitionQueue
 from cqrs.kafka.partitioning import partition_index
@@ -81,8 +81,9 @@ class TopicQueue(MessageQueue):
             count = len(place.partitions)
             number = self._any(place) if key is None else place.partitions[partition_index(key, count)]
         elif number not in place.partitions:
-            reason = f"the topic has {len(place.partitions)} partitions, none numbered {number}"
-            queued.end(unpublishable(self._topic, reason))
+            count = len(place.partitions)
+            reason = unpublishable(self._topic, f"the topic has {count} partitions, none numbered {number}")
+            queued.end(NoSuchPartitionException(str(reason), count))
             return
         (self._queues.get(number) or self._queue(number)).put(queued)
 

@@ -27,6 +27,7 @@ from cqrs.messaging.dead_letter_headers import (
 )
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome, TryAgainException
 from cqrs.messaging.message import Headers, Message, OutgoingMessage
+from cqrs.messaging.placing import send_beside
 from cqrs.messaging.ports import Producer
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class DeadLetters:
         self.topic_of = topic_of
 
     async def put(self, message: Message, error: BaseException) -> None:
-        """Store `message` with its cause, key and value untouched, in the partition of the same number.
+        """Store `message` with its cause, key and value untouched, in the partition of the same number if there is one.
 
         A record beside which the cause does not fit is stored with a shorter cause. One that the dead letter topic
         cannot hold at all is stored as a reference: without its value and its own headers, with the place where it
@@ -76,12 +77,12 @@ class DeadLetters:
         *larger, smallest = self._letters(message, error)
         for letter in larger:
             try:
-                await self._producer.send(letter)
+                await send_beside(self._producer, letter)
             except UnpublishableEventException as refusal:
                 logger.warning("a dead letter of %s is refused, a smaller one is tried: %s", message.place, refusal)
             else:
                 return
-        await self._producer.send(smallest)
+        await send_beside(self._producer, smallest)
         logger.error("the dead letter topic cannot hold %s: it holds a reference, read the record there", message.place)
 
     def _letters(self, message: Message, error: BaseException) -> Iterator[OutgoingMessage]:

@@ -11,6 +11,7 @@ from typing import Protocol
 from cqrs.messaging.dead_letters import describe, origin_of, replaced
 from cqrs.messaging.delivery import Delivery
 from cqrs.messaging.message import Headers, Message, OutgoingMessage
+from cqrs.messaging.placing import send_beside
 from cqrs.messaging.ports import Producer
 
 ATTEMPTS = "retry_topic-attempts"
@@ -97,7 +98,8 @@ class RetryTopics:
             ORIGINAL_TIMESTAMP: _shortest(message.timestamp_ms if first is None else first),
         }
         headers = replaced(message.headers, added)
-        await self._producer.send(OutgoingMessage(topic, message.key, message.value, headers, message.partition))
+        later = OutgoingMessage(topic, message.key, message.value, headers, message.partition)
+        await send_beside(self._producer, later)
 
 
 def _number(headers: Headers, name: str) -> int | None:

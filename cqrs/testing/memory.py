@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 
-from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
+from cqrs.exceptions import DependencyUnavailableException, NoSuchPartitionException, UnpublishableEventException
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import RebalanceListener
 
@@ -46,7 +46,8 @@ class MemoryBroker:
         partition = message.partition if message.partition is not None else self._partition(message)
         log = self._logs.get(TopicPartition(message.topic, partition))
         if log is None:
-            raise UnpublishableEventException(f"topic {message.topic!r} has no partition {partition}")
+            count = self._counts[message.topic]
+            raise NoSuchPartitionException(f"topic {message.topic!r} has no partition {partition}", count)
         async with self._grown:
             log.append(_stored(message, partition, len(log)))
             self._grown.notify_all()

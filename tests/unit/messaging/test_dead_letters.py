@@ -62,6 +62,19 @@ async def test_the_headers_are_springs_byte_for_byte() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_dead_letter_topic_with_fewer_partitions_takes_the_letters_of_one_in_order() -> None:
+    broker = MemoryBroker({"orders.commands-dlt": 2})
+    letters = DeadLetters(MemoryProducer(broker), "orders", letters_of)
+    for offset in range(3):
+        await letters.put(Message("orders.commands", 5, offset, b"k", b"v"), ValueError("no"))
+
+    stored = broker.messages("orders.commands-dlt")
+    assert [each.partition for each in stored] == [1, 1, 1]
+    assert [dict(each.headers)["kafka_dlt-original-partition"] for each in stored] == [(5).to_bytes(4, "big")] * 3
+    assert [each.value for each in stored] == [b"v"] * 3, "it was not taken for a letter that is too large"
+
+
+@pytest.mark.asyncio
 async def test_a_second_failure_keeps_the_first_origin_and_replaces_the_cause() -> None:
     first = await put(record(), raised(ValueError("first")))
     again = Message("orders.commands", 0, 9, first.key, first.value, first.headers)
