@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from cqrs.messaging.delivery import Delivery, DeliveryHandler, fold
 from cqrs.messaging.dispatcher import CommandTypes, Dispatcher
 from cqrs.messaging.failures import Failures
 from cqrs.messaging.gates import Gate
+from cqrs.messaging.gauges import Reading, breaker_readings, member_readings
 from cqrs.messaging.halting import HaltedKeys
 from cqrs.messaging.loop_guard import LoopGuard
 from cqrs.messaging.metrics import blocked
@@ -73,20 +74,24 @@ class Consuming:
 
     Args:
         settings: The budgets, and how many threads there are for handlers.
-        subscribers: One for each group.
+        subscribers: One for each group, by the group's name.
         metrics: Times how long handlers block the event loop.
         wrapping: Is told of a stop.
+        gates: What stands before the handlers.
     """
 
     def __init__(
         self,
         settings: ServiceSettings,
-        subscribers: Sequence[Subscriber],
+        subscribers: Mapping[str, Subscriber],
         metrics: MetricsRegistry,
         wrapping: Wrapping,
+        gates: Iterable[Gate] = (),
     ) -> None:
         self._settings = settings
-        self._subscribers = subscribers
+        self._groups = dict(subscribers)
+        self._subscribers = tuple(subscribers.values())
+        self._gates = tuple(gates)
         self._wrapping = wrapping
         self._threads = HandlerThreads(settings.sync_handler_threads)
         self._guard = LoopGuard(
@@ -142,6 +147,23 @@ class Consuming:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     @property
+    def stall(self) -> str | None:
+        """Return what makes no progress, as a sentence, or None; what brokers do is no matter. From any thread."""
+        if not self._tasks:
+            return "consuming has not begun"
+        if not self.is_alive:
+            return "a consuming task has ended"
+        allowed = self._settings.liveness_seconds
+        if self._guard.silence_seconds > allowed:
+            return f"the event loop has not turned for {self._guard.silence_seconds:.0f} s"
+        # Giving partitions back, and waiting for a broker, take their time and are no standing still.
+        allowed += self._settings.rebalance_drain_seconds + self._settings.retry_backoff_max_ms / 1000
+        for group, subscriber in self._groups.items():
+            if subscriber.silence_seconds > allowed:
+                return f"the group {group} has not been looked after for {subscriber.silence_seconds:.0f} s"
+        return None
+
+    @property
     def is_assigned(self) -> bool:
         """Say whether each group has told this member its partitions."""
         return all(each.assigned.is_set() for each in self._subscribers)
@@ -151,13 +173,21 @@ class Consuming:
         """Return what records wait for that is away, or None."""
         return "; ".join(each.waiting_for for each in self._subscribers if each.waiting_for is not None) or None
 
+    def readings(self) -> Iterator[Reading]:
+        """Yield what the groups and the breakers have to say now; from any thread."""
+        for group, subscriber in self._groups.items():
+            yield from member_readings(group, subscriber.standing)
+        for gate in self._gates:
+            if gate.breaker_state is not None:
+                yield from breaker_readings(gate.name, gate.breaker_state)
+
     def _in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
         found = (each.in_hand(task) for each in self._subscribers)
         return next((delivery for delivery in found if delivery is not None), None)
 
 
-def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: ConsumingParts) -> list[Subscriber]:
-    """Return a subscriber for each group; none has joined yet."""
+def open_consuming(settings: ServiceSettings, bootstrap_servers: str, parts: ConsumingParts) -> Consuming:
+    """Return what runs a subscriber for each group; none has joined yet."""
     failures = Failures(parts.transient)
     gates = _gates(settings, parts.handlers, failures)
     dispatcher = Dispatcher(
@@ -169,12 +199,12 @@ def open_subscribers(settings: ServiceSettings, bootstrap_servers: str, parts: C
         gates=gates,
         source_of=parts.topics.source_of,
     )
-    subscribers: list[Subscriber] = []
+    subscribers: dict[str, Subscriber] = {}
     for group_id, topics in settings.groups.items():
         read = [name for topic in topics for name in (topic, *parts.topics.retry_topics(topic))]
         consumer = parts.wrapping.consumer(new_consumer(settings, bootstrap_servers, read, group_id))
-        subscribers.append(_subscriber(settings, parts, consumer, group_id, dispatcher, failures))
-    return subscribers
+        subscribers[group_id] = _subscriber(settings, parts, consumer, group_id, dispatcher, failures)
+    return Consuming(settings, subscribers, parts.metrics, parts.wrapping, gates.values())
 
 
 def _subscriber(

@@ -5,9 +5,10 @@ What is started first is stopped last: telemetry, broker, registry, database, bu
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType, TracebackType
 from typing import Self
 
@@ -27,7 +28,7 @@ from cqrs.command.unit_of_work import UnitOfWork
 from cqrs.config.auto_configuration import auto_configuration
 from cqrs.config.settings import ServiceSettings
 from cqrs.config.sources import export_dotenv
-from cqrs.consuming import Consuming, ConsumingParts, delivery_problems, open_subscribers
+from cqrs.consuming import Consuming, ConsumingParts, delivery_problems, open_consuming
 from cqrs.container import Container
 from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
@@ -44,21 +45,24 @@ from cqrs.messaging.schemas import SchemaRegistry
 from cqrs.messaging.topics import ServiceTopics
 from cqrs.messaging.tracing import TracedProducer
 from cqrs.messaging.values import AVRO, JSON, Values
+from cqrs.probes import Probes
 from cqrs.query.bus import DefaultQueryBus
 from cqrs.query.staleness import rule_problems
 from cqrs.scanning import scan
 from cqrs.serialization.json import JsonDecoder, JsonEncoder
 from cqrs.signals import told_by_signals
-from cqrs.sql.engine import EngineOptions, create_engine
 from cqrs.sql.migrating import migrate
 from cqrs.sql.migrations import Migrations, require_schema
+from cqrs.sql.opening import open_engine
 from cqrs.sql.unit_of_work import SqlUnitOfWork
 from cqrs.telemetry.logs import configure_logging
 from cqrs.telemetry.metrics import PrometheusMetrics
 from cqrs.telemetry.span_memory import SpanMemory
 from cqrs.telemetry.tracing import configure_tracing
 from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.threads import share_interpreter
 from cqrs.tracing.tracer import Tracer
+from cqrs.watching import Check, DependencyWatch
 from cqrs.wrapping import current_wrapping
 
 logger = logging.getLogger(__name__)
@@ -126,6 +130,7 @@ class Service:
         )
         self._closing = AsyncExitStack()
         self._consuming: Consuming | None = None
+        self._checks: dict[str, Check] = {}
         self._told_to_stop = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -154,6 +159,7 @@ class Service:
             await self._check()
             await self._open_invalidation(closing)
             await self._open_consumer(closing)
+            self._open_watch(closing)
             await self._open_management(closing)
             self._closing = closing.pop_all()
 
@@ -241,6 +247,7 @@ class Service:
             self.registry_url = given
             remote = ConfluentSchemaRegistry(given)
             closing.push_async_callback(remote.close)
+            self._checks["registry"] = remote.check
             return remote
         local = FileSchemaRegistry(self.settings.state_path / "schema-registry")
         self.registry_url = await self._serve(closing, ThreadedServer(schema_registry_app(local)))
@@ -250,6 +257,7 @@ class Service:
         self._kafka_producer = new_producer(self.settings, self.bootstrap_servers)
         closing.push_async_callback(self._kafka_producer.stop)
         await self._kafka_producer.start()
+        self._checks["producer"] = partial(self._kafka_producer.check, tuple(self._topics.wanted))
         self._producer = TracedProducer(self._kafka_producer, self.tracer)
 
     async def _open_database(self, closing: AsyncExitStack) -> SqlUnitOfWork | None:
@@ -258,10 +266,12 @@ class Service:
             return None
         if self.settings.database_url is None:
             await migrate(url, migrations)  # the file is this service's own; a given database is migrated when told
-        engine = create_engine(url, _engine_options(self.settings))
+        engine = open_engine(self.settings)
         closing.push_async_callback(engine.dispose)
         await require_schema(engine, migrations, allow_newer=self.settings.database_schema == "allow_newer")
-        return SqlUnitOfWork(engine)
+        unit_of_work = SqlUnitOfWork(engine)
+        self._checks["database"] = unit_of_work.check
+        return unit_of_work
 
     async def _open_container(self, closing: AsyncExitStack, unit_of_work: SqlUnitOfWork | None) -> None:
         settings = self.settings
@@ -339,8 +349,8 @@ class Service:
             self._wrapping,
             self._parts.transient,
         )
-        subscribers = open_subscribers(self.settings, self.bootstrap_servers, parts)
-        self._consuming = Consuming(self.settings, subscribers, self._metrics, self._wrapping)
+        self._consuming = open_consuming(self.settings, self.bootstrap_servers, parts)
+        self._metrics.read_from(self._consuming.readings)
         self._consuming.start()
         closing.push_async_callback(self.stop_consuming)
 
@@ -350,44 +360,27 @@ class Service:
         values = Values(self._decoders, max_bytes=self.settings.max_message_bytes)
         await keep_fresh(self.settings, self.container, EventFeed(reader, values, self._metrics), closing)
 
+    def _open_watch(self, closing: AsyncExitStack) -> None:
+        self._watch = DependencyWatch(self._checks, interval_seconds=self.settings.readiness_interval_seconds)
+        self._watch.start()
+        closing.push_async_callback(self._watch.stop)
+
     async def _open_management(self, closing: AsyncExitStack) -> None:
+        closing.callback(share_interpreter())
         endpoint = await self.container.get(CqrsMetricsEndpoint)
         indicator = await self.container.get(CqrsHealthIndicator)
+        probes = Probes(self._started_consuming(), self._watch, self._told_to_stop.is_set)
         sources = ManagementSources(
             metrics=self._metrics.render,
             bus_metrics=endpoint.get_metrics,
             bus_health=indicator.health,
-            liveness=self._liveness,
-            readiness=self._readiness,
+            liveness=probes.liveness,
+            readiness=probes.readiness,
         )
         host, port = self.settings.management_host, self.settings.management_port
         self.management_url = await self._serve(closing, ThreadedServer(management_app(sources), host=host, port=port))
-
-    def _liveness(self) -> Mapping[str, str | None]:
-        alive = self._told_to_stop.is_set() or (self._consuming is not None and self._consuming.is_alive)
-        return {"consuming": None if alive else "a consuming task has ended"}
-
-    def _readiness(self) -> Mapping[str, str | None]:
-        consuming = self._consuming
-        assigned = consuming is not None and consuming.is_assigned
-        return {
-            "assignment": None if assigned else "no partitions are assigned yet",
-            "delivery": None if consuming is None else consuming.waiting_for,
-            "shutdown": "the service is stopping" if self._told_to_stop.is_set() else None,
-        }
 
     async def _serve(self, closing: AsyncExitStack, server: ThreadedServer) -> str:
         await server.start()
         closing.push_async_callback(server.stop)
         return server.url
-
-
-def _engine_options(settings: ServiceSettings) -> EngineOptions:
-    return EngineOptions(
-        pool_size=settings.database_pool_size,
-        max_overflow=settings.database_max_overflow,
-        pool_timeout=settings.database_pool_timeout_seconds,
-        connect_timeout=settings.database_connect_timeout_seconds,
-        statement_timeout=settings.database_statement_timeout_seconds,
-        busy_timeout=settings.database_busy_timeout_seconds,
-    )

@@ -1,6 +1,7 @@
 """Threads for handlers that are plain functions, apart from those that the process needs for everything else."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -8,6 +9,9 @@ from functools import partial
 
 THREAD_NAMES = "handler"
 """What the names of the threads begin with."""
+
+SWITCH_SECONDS = 0.001
+"""After how long a thread that computes lets others have the interpreter; Python's own time is five times as long."""
 
 _threads: ContextVar[Executor | None] = ContextVar("cqrs_handler_threads", default=None)
 
@@ -31,6 +35,17 @@ class HandlerThreads:
     def stop(self) -> None:
         """Start no further handler; one that runs goes on to its end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def share_interpreter() -> Callable[[], None]:
+    """Let a thread that computes give way sooner, and return what undoes it.
+
+    An answer of the management port needs the interpreter some four times. While a handler computes, it waits for it
+    each time as long as one turn takes.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return lambda: sys.setswitchinterval(before)
 
 
 async def in_thread(function: Callable[..., object], *args: object) -> object:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cqrs.cli.early_stop import end_at_signals
+from cqrs.cli.health import health_at_once
 from cqrs.cli.program import ServiceProgram
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ PROGRAM = ServiceProgram(
 
 if __name__ == "__main__":
     end_at_signals(sys.argv[1:])  # before what takes a while to load
+    if (healthy := health_at_once(sys.argv[1:])) is not None:
+        sys.exit(healthy)
     from cqrs.cli.app import command_line
 
     command_line(PROGRAM)()

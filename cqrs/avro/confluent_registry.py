@@ -16,6 +16,8 @@ R = TypeVar("R")
 _NOT_FOUND = 404
 _CONFLICT = 409
 _UNPROCESSABLE = 422
+_NOT_LET_IN = frozenset({401, 403})
+_SERVER_ERROR = 500
 
 
 class ConfluentSchemaRegistry:
@@ -103,6 +105,18 @@ class ConfluentSchemaRegistry:
         if found is None or not (found.schema_id and found.version and found.schema.schema_str):
             return None
         return found.schema_id, found.version, found.schema.schema_str
+
+    async def check(self) -> None:
+        """Have the registry answer something.
+
+        Raises:
+            DependencyUnavailableException: it does not, or lets this client in no more.
+        """
+        try:
+            await self._ask(self._client.get_config())
+        except SchemaRegistryError as error:
+            if error.http_status_code in _NOT_LET_IN or error.http_status_code >= _SERVER_ERROR:
+                raise self._refused(error) from error
 
     async def close(self) -> None:
         """Close the connections; harmless when called again."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cqrs.cli.letter_commands import add_dead_letters
-from cqrs.cli.operator_commands import add_migrate
+from cqrs.cli.operator_commands import add_health, add_migrate
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import REFUSED, explained_failures, output
 
@@ -14,7 +14,7 @@ from cqrs.cli.terminal import REFUSED, explained_failures, output
 
 
 def command_line(program: ServiceProgram[S]) -> typer.Typer:
-    """Return the command line of a service: demo, run, send, dead-letters, topics, migrate, settings, handlers."""
+    """Return the command line of a service: what developers type, and what operators do."""
     app = typer.Typer(help=program.about, add_completion=False, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_list_commands)
     for add in (
@@ -24,6 +24,7 @@ def command_line(program: ServiceProgram[S]) -> typer.Typer:
         add_dead_letters,
         _add_topics,
         add_migrate,
+        add_health,
         _add_settings,
         _add_handlers,
     ):

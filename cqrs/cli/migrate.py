@@ -11,9 +11,10 @@ from rich.text import Text
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException
-from cqrs.sql.engine import EngineOptions, create_engine, parse_url
+from cqrs.sql.engine import parse_url
 from cqrs.sql.migrating import migrate
 from cqrs.sql.migrations import Migrations, SchemaStatus, schema_status, written_out
+from cqrs.sql.opening import open_engine
 from cqrs.telemetry.logs import configure_logging
 
 
@@ -84,8 +85,7 @@ async def look(settings: ServiceSettings, migrations: Migrations) -> SchemaStatu
     Raises:
         DependencyUnavailableException: it does not answer.
     """
-    options = EngineOptions(pool_size=1, connect_timeout=settings.database_connect_timeout_seconds)
-    engine = create_engine(settings.used_database_url, options)
+    engine = open_engine(settings)
     try:
         return await schema_status(engine, migrations)
     finally:

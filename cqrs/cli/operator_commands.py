@@ -45,3 +45,18 @@ def add_migrate(app: typer.Typer, program: ServiceProgram[S]) -> None:
             from cqrs.cli.migrate import migrate_sql
 
             migrate_sql(program, output(), dialect=dialect, after=after)
+
+
+def add_health(app: typer.Typer, program: ServiceProgram[S]) -> None:
+    """Add `health`."""
+
+    @app.command()
+    def health(
+        probe: Annotated[Literal["liveness", "readiness"], typer.Argument(help="What is asked.")] = "readiness",
+    ) -> None:
+        """Ask the running service how it is: exit code 0 well, 1 something is missing, 2 nobody answers."""
+        with explained_failures():
+            from cqrs.cli.health import tell
+
+            settings = program.settings({})
+            raise typer.Exit(tell(probe, settings.management_host, settings.management_port))

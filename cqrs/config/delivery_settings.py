@@ -56,6 +56,11 @@ class DeliverySettings(BaseSettings):
         default=500, description="Milliseconds that a handler may block the event loop before it is named in the log"
     )
 
+    liveness_seconds: PositiveFloat = Field(
+        default=60.0,
+        description="Seconds that the event loop may stand still before the liveness probe asks for a restart",
+    )
+
     rebalance_drain_seconds: PositiveFloat = Field(
         default=30.0, description="Seconds that work in hand may take when its partition goes to another member"
     )

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
+    PositiveFloat,
     PositiveInt,
     SecretStr,
     ValidationError,
@@ -71,6 +72,8 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
         "STATE_",
         "MANAGEMENT_",
         "LOG_",
+        "LIVENESS_",
+        "READINESS_",
     )
     """Prefixes of environment variables under which an unknown name is a mistake; elsewhere a misspelt one is."""
 
@@ -148,6 +151,10 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
     )
     management_port: int = Field(
         default=8081, ge=0, le=65535, description="Port that serves metrics and probes; 0 takes any free one"
+    )
+
+    readiness_interval_seconds: PositiveFloat = Field(
+        default=5.0, description="Seconds between two looks at the database, the registry and the producer's broker"
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(

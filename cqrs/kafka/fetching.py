@@ -152,6 +152,21 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         return found
 
     @property
+    def log_ends(self) -> Mapping[TopicPartition, tuple[int, int]]:
+        """Return the end and the position of each partition that was fetched from; from any thread."""
+        subscription = self._subscription.subscription
+        assignment: Assignment | None = None if subscription is None else subscription.assignment
+        found: dict[TopicPartition, tuple[int, int]] = {}
+        if assignment is None:
+            return found
+        for place in assignment.tps:
+            state = assignment.state_value(place)
+            end = None if state is None else state.highwater if state.lso in (None, UNKNOWN_OFFSET) else state.lso
+            if end is not None and state.has_valid_position:
+                found[place] = end, state.position
+        return found
+
+    @property
     def silence_seconds(self) -> float:
         """Return how long no fetch has been answered that was owed; 0 while all that may be fetched is here."""
         if self._fetcher is None:

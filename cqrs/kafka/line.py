@@ -12,7 +12,7 @@ from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.fetching import TolerantConsumer
 from cqrs.kafka.membership import Begin, Membership, ours, theirs
 from cqrs.messaging.message import Message, Position, TopicPartition
-from cqrs.messaging.ports import RebalanceListener
+from cqrs.messaging.ports import LogEnd, RebalanceListener
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +110,12 @@ class Line:
         """
         async with asyncio.timeout(seconds):
             await self._client.ask_broker()
+
+    def log_ends(self) -> Mapping[TopicPartition, LogEnd]:
+        """Return where the partitions end of which something was fetched; from any thread."""
+        held = self._membership.held_from
+        ends = self._client.log_ends
+        return {ours(place): LogEnd(end, held.get(ours(place), position)) for place, (end, position) in ends.items()}
 
     @property
     def silence_seconds(self) -> float:

@@ -73,6 +73,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Say whether a record of the wanted partitions waits to be taken."""
         return bool(self._held) if wanted is None else any(partition in self._held for partition in wanted)
 
+    @property
+    def held_from(self) -> Mapping[TopicPartition, int]:
+        """Return the offset of the first record that waits to be taken, by partition; from any thread."""
+        return {partition: records[0].offset for partition, records in list(self._held.items()) if records}
+
     def hold(self, fetched: FetchedRecords) -> None:
         """Hold records until they are taken."""
         for partition, records in fetched.items():

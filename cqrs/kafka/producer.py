@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.failures import kafka_failures
@@ -114,6 +115,22 @@ class KafkaProducer:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def check(self, topics: Collection[str]) -> None:
+        """Have a broker answer a small question; messages on their way do not notice, whatever the answer.
+
+        Args:
+            topics: Some that the service uses; what is asked is about them.
+
+        Raises:
+            DependencyUnavailableException: none answers.
+        """
+        with kafka_failures(f"asking {self._bootstrap_servers}"):
+            producer = self._producers.usual.producer
+            if producer is None:
+                await self._producers.usual.open(self._deadline())
+            elif not await producer.client._metadata_update(ClusterMetadata(), set(topics)):  # noqa: SLF001 - asks one broker
+                raise KafkaConnectionError("no broker answers")
 
     async def topics(self) -> Mapping[str, int]:
         """Return the number of partitions of each topic there is; none is created by asking.

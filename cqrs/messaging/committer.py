@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -39,6 +40,7 @@ class Committer:
         self._records = records
         self._on_lost = on_lost
         self._finished = 0
+        self._since: float | None = None
         self._some = asyncio.Event()
         self._many = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -48,8 +50,14 @@ class Committer:
         self._finished += 1
         if self._finished == 1:
             self._some.set()
+            self._since = self._since or time.monotonic()
         if self._finished >= self._records:
             self._many.set()
+
+    @property
+    def uncommitted_since(self) -> float | None:
+        """Return when the first record was finished that is not committed yet, or None; from any thread."""
+        return self._since
 
     async def run(self) -> None:
         """Commit when it is due, for ever."""
@@ -64,11 +72,12 @@ class Committer:
     async def commit(self) -> bool:
         """Commit everything that is done, and say whether the broker has it now."""
         async with self._turn:
-            self._finished = 0
+            self._finished, begun = 0, time.monotonic()
             self._some.clear()
             self._many.clear()
             positions = self._progress.uncommitted()
             if not positions:
+                self._since = None
                 return True
             for partition in positions:
                 partition.unsaved = False
@@ -82,6 +91,7 @@ class Committer:
                     raise
                 logger.warning("offsets are not committed yet: %s", error)
                 return False
+            self._since = begun if self._finished else None
             if lost:
                 self._on_lost([each for each in positions if each.place in lost])
             return True

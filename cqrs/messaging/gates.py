@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from cqrs.exceptions import CqrsException
-from cqrs.messaging.breaker import Breaker
+from cqrs.messaging.breaker import Breaker, BreakerState
 from cqrs.messaging.delivery import Delivery, TryAgainException
 from cqrs.messaging.failures import FailureKind, Failures, verdict_of
 from cqrs.messaging.rate_limit import RateLimit
@@ -32,6 +32,11 @@ class Gate:
         self._rate = rate
         self._failures = failures
         self._last_failure: Exception | None = None
+
+    @property
+    def breaker_state(self) -> BreakerState | None:
+        """Return what the breaker is, or None when there is none; from any thread."""
+        return None if self._breaker is None else self._breaker.state
 
     def passage(self, delivery: Delivery) -> AbstractContextManager[None]:
         """Let one command pass to the block, which carries it out.

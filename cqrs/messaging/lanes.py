@@ -6,6 +6,7 @@ has it there, and waits while that record's next try is due later. Whatever a la
 
 from collections import deque
 from enum import Enum
+from time import monotonic
 
 from cqrs.messaging.delivery import Delivery
 from cqrs.messaging.message import Message, TopicPartition
@@ -29,9 +30,10 @@ class Entry:
         delivery: Its next try, once it had one; None before.
         waits_for: What it waits for, or None.
         outage: The same, when that is away and its partition is not to be read meanwhile; else None.
+        read_at: When it was read, in seconds that only grow.
     """
 
-    __slots__ = ("delivery", "message", "outage", "size", "waits_for")
+    __slots__ = ("delivery", "message", "outage", "read_at", "size", "waits_for")
 
     def __init__(self, message: Message) -> None:
         self.message = message
@@ -39,6 +41,7 @@ class Entry:
         self.delivery: Delivery | None = None
         self.waits_for: str | None = None
         self.outage: str | None = None
+        self.read_at = monotonic()
 
 
 class Lane:

@@ -54,6 +54,11 @@ class LoopGuard:
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
 
+    @property
+    def silence_seconds(self) -> float:
+        """Return how long ago the loop turned last; 0 while it is not watched. From any thread."""
+        return self._clock() - self._marked if self._thread is not None else 0.0
+
     def start(self) -> None:
         """Begin to watch the running loop; harmless when it does."""
         if self._thread is not None:

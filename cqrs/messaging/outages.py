@@ -1,6 +1,7 @@
 """What records wait for that is away: told once when it begins, once when it is over, and to whoever asks meanwhile."""
 
 import logging
+from collections.abc import Mapping
 
 from cqrs.exceptions import message_of
 
@@ -20,6 +21,11 @@ class Outages:
         for name, count in self._waiting.items():
             return f"{count} {'record waits' if count == 1 else 'records wait'} for {name}: {self._why[name]}"
         return None
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """Return how many records wait for each thing that is away; from any thread."""
+        return dict(self._waiting)
 
     def begin(self, name: str, error: Exception) -> None:
         """Take note that a record waits for `name`, because of `error`."""

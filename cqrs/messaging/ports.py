@@ -35,6 +35,18 @@ class RebalanceListener(Protocol):
         """Finish or drop work in hand and commit; the partitions go to others when this returns."""
 
 
+class LogEnd(NamedTuple):
+    """Say how far a partition's log goes, as its last fetch told it.
+
+    Attributes:
+        end: The offset behind the last record that may be read.
+        position: The offset that is read next.
+    """
+
+    end: int
+    position: int
+
+
 class Consumer(Protocol):
     """Read records of the subscribed topics as one member of a consumer group."""
 
@@ -72,6 +84,13 @@ class Consumer(Protocol):
 
         Raises:
             DependencyUnavailableException: the commit did not succeed; repeating it is safe.
+        """
+        ...
+
+    def log_ends(self) -> Mapping[TopicPartition, LogEnd]:
+        """Return where the assigned partitions end, those left out of which nothing was fetched yet; asks nobody.
+
+        May be called from another thread.
         """
         ...
 

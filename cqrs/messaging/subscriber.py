@@ -10,6 +10,7 @@ from cqrs.exceptions import DependencyUnavailableException, message_of
 from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.committer import Committer
 from cqrs.messaging.delivery import Delivery, DeliveryHandler
+from cqrs.messaging.gauges import Standing
 from cqrs.messaging.message import Message, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
 from cqrs.messaging.progress import Progress
@@ -77,6 +78,8 @@ class Subscriber:
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._awaited = 0
+        self._rebalances = 0
+        self._turned_at: float | None = None
         self._broker_away: str | None = None
         self.assigned = asyncio.Event()
 
@@ -84,6 +87,25 @@ class Subscriber:
     def waiting_for(self) -> str | None:
         """Return what is away, as a sentence, or None when nothing is waited for."""
         return self._broker_away or self._workers.outages.reason
+
+    @property
+    def silence_seconds(self) -> float:
+        """Return how long ago the consuming loop turned last; 0 before it has joined. From any thread."""
+        return 0.0 if self._turned_at is None else self._clock() - self._turned_at
+
+    @property
+    def standing(self) -> Standing:
+        """Return where this member stands; from any thread."""
+        return Standing(
+            list(self._progress.partitions),
+            self._limits,
+            self._workers.in_flight,
+            self._workers.waiting,
+            self._workers.outages.waiting,
+            self._committer.uncommitted_since,
+            self._rebalances,
+            self._consumer.log_ends(),
+        )
 
     async def run(self) -> None:
         """Consume until `stop` is called; then finish what was started, commit it and leave the group.
@@ -117,6 +139,7 @@ class Subscriber:
     async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
         """Begin a new epoch for these partitions, at what was committed for them."""
         self._progress.assign(committed)
+        self._rebalances += 1
         self.assigned.set()
         logger.info("assigned %s", _names(committed))
 
@@ -165,6 +188,7 @@ class Subscriber:
         return False
 
     async def _consume_once(self) -> None:
+        self._turned_at = self._clock()
         room = room_for_more(list(self._progress.partitions), self._limits)
         try:
             messages = await self._poll(room)

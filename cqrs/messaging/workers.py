@@ -69,6 +69,16 @@ class Workers:
         """Say whether no lane is ready."""
         return self._ready.empty()
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many records are in work; from any thread."""
+        return len(self._at_work)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many records wait for another try; from any thread."""
+        return len(self._waiting)
+
     def start(self) -> None:
         """Start the workers."""
         self._tasks = [asyncio.create_task(self._work(), name=f"worker-{number}") for number in range(self._count)]

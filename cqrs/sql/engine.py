@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from cqrs.exceptions import ConfigurationException
 from cqrs.sql.failures import READ_ONLY_OPTION, replace_failure
@@ -73,6 +73,12 @@ def create_engine(url: str, options: EngineOptions | None = None) -> AsyncEngine
 def is_tuned(engine: AsyncEngine) -> bool:
     """Say whether `engine` was made by `create_engine`."""
     return event.contains(engine.sync_engine, "handle_error", replace_failure)
+
+
+def is_in_full_use(engine: AsyncEngine) -> bool:
+    """Say whether every connection that `engine` may open is in use."""
+    pool = engine.pool
+    return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size() + pool._max_overflow  # noqa: SLF001 - told nowhere else
 
 
 def parse_url(url: str) -> URL:

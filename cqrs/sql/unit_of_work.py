@@ -11,7 +11,7 @@ from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from cqrs.exceptions import ConfigurationException, CqrsException, DependencyUnavailableException
-from cqrs.sql.engine import is_tuned
+from cqrs.sql.engine import is_in_full_use, is_tuned
 from cqrs.sql.failures import READ_ONLY_OPTION, connecting, lost_connection, place_of
 
 
@@ -110,9 +110,14 @@ class SqlUnitOfWork:
     async def check(self) -> None:
         """Ask the database for an answer, for a readiness probe.
 
+        While every connection is in use it is not asked: those who use them learn what it has to say, and waiting for
+        one of them says nothing of the database.
+
         Raises:
             DependencyUnavailableException: it gives none.
         """
+        if is_in_full_use(self._engine):
+            return
         async with self.reading() as session:
             await session.execute(text("SELECT 1"))
 

@@ -3,7 +3,7 @@
 import logging
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 from opentelemetry import trace
@@ -16,10 +16,14 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
 from cqrs.command import metrics as bus
+from cqrs.messaging import gauges as delivery_gauges
 from cqrs.messaging import metrics as delivery
+from cqrs.messaging.gauges import Reading
 from cqrs.telemetry.light_spans import LightSpan
 from cqrs.telemetry.text import encodable
 
@@ -117,6 +121,8 @@ class PrometheusMetrics:
         build = {"service": service, "version": version, "python_version": platform.python_version()}
         Info("cqrs_build", "What is running.", registry=self.registry).info(build)
         ProcessCollector(registry=self.registry)
+        self._live = _LiveNumbers(delivery_gauges.GAUGES)
+        self.registry.register(self._live)
 
     def increment(self, name: str, labels: Mapping[str, str]) -> None:
         """Add one to the counter `name`.
@@ -156,6 +162,10 @@ class PrometheusMetrics:
             timed.observe(seconds, exemplar)
 
         return record
+
+    def read_from(self, source: Callable[[], Iterable[Reading]]) -> None:
+        """Take the numbers of `GAUGES` from `source` whenever the metrics are rendered, in the renderer's thread."""
+        self._live.source = source
 
     def count_ignored_header(self, header: str, reason: str) -> None:
         """Count a W3C header that was not used; pass it to `configure_tracing(ignored_header=...)`."""
@@ -197,6 +207,32 @@ class PrometheusMetrics:
         else:
             counter = Counter(name, description, label_names, registry=self.registry)
             self._counters[name] = _Series(name, counter.labels, label_names, limit)
+
+
+class _LiveNumbers(Collector):
+    """Ask a source for its numbers whenever the registry is collected."""
+
+    def __init__(self, table: MetricTable) -> None:
+        self._table = table
+        self.source: Callable[[], Iterable[Reading]] = tuple
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families with the numbers of this moment; what cannot be read is left out, and logged."""
+        families = self._families()
+        try:
+            for reading in self.source():
+                families[reading.name].add_metric(tuple(map(encodable, reading.labels)), reading.value)
+        except Exception:  # noqa: BLE001 - the other metrics are served all the same
+            _log.exception("Not all live numbers could be read")
+        return iter(families.values())
+
+    def _families(self) -> dict[str, CounterMetricFamily | GaugeMetricFamily]:
+        return {
+            name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
+                name, description, labels=label_names
+            )
+            for name, (label_names, description) in self._table.items()
+        }
 
 
 def _undeclared(name: str, declared: Mapping[str, object]) -> str:

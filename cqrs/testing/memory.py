@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cqrs.exceptions import DependencyUnavailableException, NoSuchPartitionException, UnpublishableEventException
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
-from cqrs.messaging.ports import RebalanceListener
+from cqrs.messaging.ports import LogEnd, RebalanceListener
 
 _METADATA_BYTES = 4_096  # as Kafka's offset.metadata.max.bytes is when it is not set
 
@@ -34,6 +34,10 @@ class MemoryBroker:
     def messages(self, topic: str) -> list[Message]:
         """Return every message of `topic`, partition by partition."""
         return [message for place, log in self._logs.items() if place.topic == topic for message in log]
+
+    def end_of(self, partition: TopicPartition) -> int:
+        """Return the offset behind the last message of `partition`."""
+        return len(self._logs[partition])
 
     async def append(self, message: OutgoingMessage) -> Receipt:
         """Store `message` and return where.
@@ -169,6 +173,10 @@ class MemoryConsumer:
     def taken_away(self) -> None:
         """Be a member that the group has given up without its knowing: its commits come too late until `reassign`."""
         self._is_known = False
+
+    def log_ends(self) -> Mapping[TopicPartition, LogEnd]:
+        """Return where the assigned partitions end; see `Consumer.log_ends`."""
+        return {each: LogEnd(self._broker.end_of(each), at) for each, at in list(self._positions.items())}
 
     async def stop(self) -> None:
         """Leave the group without committing anything."""

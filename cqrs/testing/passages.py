@@ -12,7 +12,7 @@ from cqrs.command.handler import CommandHandler
 from cqrs.command.lifecycle import overrides
 from cqrs.command.unit_of_work import UnitOfWork
 from cqrs.messaging.message import Message, OutgoingMessage, Position, Receipt, TopicPartition
-from cqrs.messaging.ports import Consumer, Producer, RebalanceListener
+from cqrs.messaging.ports import Consumer, LogEnd, Producer, RebalanceListener
 from cqrs.testing.crash_points import CrashPoint, Tell
 from cqrs.threads import in_thread
 from cqrs.wrapping import Wrapping
@@ -131,6 +131,9 @@ class _ToldConsumer:
         lost = await self._consumer.commit(positions)
         await self._passed(CrashPoint.AFTER_OFFSET_COMMIT)
         return lost
+
+    def log_ends(self) -> Mapping[TopicPartition, LogEnd]:
+        return self._consumer.log_ends()
 
     async def stop(self) -> None:
         await self._consumer.stop()

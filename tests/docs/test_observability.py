@@ -68,7 +68,7 @@ def _exposed_name(family: Metric) -> str:
 def _labels(metrics: PrometheusMetrics, family: Metric) -> set[str]:
     if family.samples:
         return {label for sample in family.samples for label in sample.labels}
-    collector = metrics.registry._names_to_collectors[family.name]
+    collector = metrics.registry._names_to_collectors.get(family.name, family)
     return set(getattr(collector, "_labelnames", ()))
 
 

@@ -147,3 +147,24 @@ async def test_partitions_that_are_others_by_now_are_told_of_and_not_tried_again
     assert len(world.lost) == 1
     assert world.broker.committed == {}
     running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_what_waits_for_its_commit_is_as_old_as_the_first_record_that_does() -> None:
+    world = World(seconds=3600.0, records=10**6)
+    running = await world.begin()
+    assert world.committer.uncommitted_since is None
+
+    await world.finish(1)
+    since = world.committer.uncommitted_since
+    assert since is not None
+    await world.finish(1)
+    assert world.committer.uncommitted_since == since
+
+    world.consumer.commit_failures = [DependencyUnavailableException("kafka", "away")]
+    assert not await world.committer.commit()
+    assert world.committer.uncommitted_since == since, "a commit that failed makes nothing younger"
+
+    assert await world.committer.commit()
+    assert world.committer.uncommitted_since is None
+    running.cancel()

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from cqrs.command import metrics as bus
 from cqrs.command.metrics import COMMAND_DURATION, COMMANDS, RETRIES, MetricsRegistry, RecorderMaking
 from cqrs.messaging import metrics as delivery
+from cqrs.messaging.gauges import Reading
 from cqrs.telemetry.metrics import BUCKETS, EXPORTED_SPANS, IGNORED_TRACE_HEADERS, PrometheusMetrics
 
 CREATED = {"type": "orders.CreateOrder", "outcome": "success"}
@@ -205,3 +206,34 @@ def test_whatever_a_client_asks_for_it_gets_metrics(metrics: PrometheusMetrics, 
 def test_series_are_not_doubled_by_created_timestamps(metrics: PrometheusMetrics) -> None:
     metrics.increment(COMMANDS, CREATED)
     assert b"_created" not in metrics.render()[0]
+
+
+def test_live_numbers_are_taken_when_they_are_asked_for() -> None:
+    metrics = PrometheusMetrics("orders", "1")
+    in_work = 3
+
+    def source() -> Iterator[Reading]:
+        yield Reading("messaging_in_flight_records", ("g",), in_work)
+        yield Reading("messaging_rebalances_total", ("g\ud800",), 2)
+
+    metrics.read_from(source)
+    assert b'messaging_in_flight_records{group="g"} 3.0' in metrics.render()[0]
+    in_work = 4
+    text = metrics.render()[0]
+    assert b'messaging_in_flight_records{group="g"} 4.0' in text
+    assert b'messaging_rebalances_total{group="g' in text
+
+
+def test_a_source_that_fails_costs_no_other_metric(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = PrometheusMetrics("orders", "1")
+
+    def source() -> Iterator[Reading]:
+        yield Reading("messaging_in_flight_records", ("g",), 3)
+        raise ZeroDivisionError
+
+    metrics.read_from(source)
+    text = metrics.render()[0]
+
+    assert b'messaging_in_flight_records{group="g"} 3.0' in text
+    assert b"cqrs_build_info" in text
+    assert "Not all live numbers could be read" in caplog.text
