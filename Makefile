@@ -25,7 +25,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers mutations coverage lint style types imports docs bench lock
+.PHONY: help setup demo run test test-servers mutations chaos coverage lint style types imports docs bench lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -49,6 +49,9 @@ test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL a
 
 mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)
 	@$(BIN)/python -m tests.mutations $(ARGS)
+
+chaos: $(DEVELOPMENT) ## kill services and brokers on real Kafka and see that nothing is lost (ARGS=--short: a minute or two)
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 coverage: $(DEVELOPMENT) ## list the files that the last `make test` did not cover whole
 	@$(BIN)/python -m coverage report --skip-covered --sort=cover

@@ -1,0 +1,1 @@
+"""The order service's part of chaos: what is asked of it, what should become of that, and what did."""

@@ -1,0 +1,85 @@
+"""What the topics say became of the commands of one run."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cqrs.testing.history import History
+from tests.chaos.logs import Log
+from tests.chaos.orders.judge import Published, Refused
+from tests.chaos.orders.model import Command
+from tests.chaos.orders.records import own, published, refused
+
+
+class Outcomes:
+    """Follow events and dead letters of the orders whose ids begin with a prefix.
+
+    Args:
+        bootstrap_servers: The brokers.
+        events: The topic of events; what lies there before counts for nothing.
+        letters: The topic of dead letters.
+        prefix: What their keys begin with.
+
+    Attributes:
+        published: The events, in the order of each partition.
+        refused: The dead letters, in the order of theirs.
+        repeats: How many outcomes came for commands that had one.
+    """
+
+    def __init__(self, bootstrap_servers: str, events: str, letters: str, prefix: str) -> None:
+        self._events = Log(bootstrap_servers, events, at_end=True)
+        self._letters = Log(bootstrap_servers, letters)
+        self._prefix = prefix
+        self._by_order: defaultdict[str, tuple[list[Published], list[Refused]]] = defaultdict(lambda: ([], []))
+        self._settled: set[str] = set()
+        self.published: list[Published] = []
+        self.refused: list[Refused] = []
+        self.repeats = 0
+
+    @property
+    def settled(self) -> int:
+        """Return how many commands have an outcome."""
+        return len(self._settled)
+
+    def read(self) -> int:
+        """Read on to the present end, and return how many outcomes there are, repeats too."""
+        for message in own(self._events.to_end(), self._prefix):
+            event = published(message)
+            self.published.append(event)
+            self._by_order[(message.key or b"").decode()][0].append(event)
+            self._settle(event.command)
+        for message in own(self._letters.to_end(), self._prefix):
+            letter = refused(message)
+            self.refused.append(letter)
+            self._by_order[(message.key or b"").decode()][1].append(letter)
+            self._settle(letter.command)
+        return len(self.published) + len(self.refused)
+
+    def of(self, order: str) -> tuple[Sequence[Published], Sequence[Refused]]:
+        """Return the events and the dead letters of one order."""
+        return self._by_order[order]
+
+    def history(self, commands: Sequence[Command]) -> History:
+        """Return the history of the commands.
+
+        One that was refused, and run again with success after a crash, counts by its refusal: its event comes late by
+        right, and `Trial` judges it.
+        """
+        history = History()
+        refusals = {each.command for each in self.refused}
+        for command in commands:
+            history.sent(command.id, command.order)
+        for letter in self.refused:
+            history.dead_lettered(letter.command)
+        for event in self.published:
+            if event.command not in refusals:
+                history.published(event.command)
+        return history
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._events.close()
+        self._letters.close()
+
+    def _settle(self, command: str) -> None:
+        self.repeats += command in self._settled
+        self._settled.add(command)
