@@ -91,6 +91,7 @@ class Log:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_AGAIN_SECONDS)
+                self._admin.list_topics(self._places[0].topic, SECONDS)  # so that it learns of the new leaders
 
     def close(self) -> None:
         """Let the connection go."""
