@@ -36,6 +36,8 @@ NOT_OURS = (
     "our own, unset it"
 )
 
+pytest.register_assert_rewrite("cqrs.testing.contracts")
+
 S = TypeVar("S", bound=Deployable)
 Connect = Callable[..., OutsideClient]
 StartProcess = Callable[..., Awaitable[ServiceProcess]]

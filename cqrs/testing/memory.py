@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 
 from cqrs.exceptions import DependencyUnavailableException, NoSuchPartitionException, UnpublishableEventException
+from cqrs.messaging.invalidation import Reading
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import LogEnd, RebalanceListener
 
@@ -16,6 +17,9 @@ class MemoryBroker:
 
     Args:
         topics: The topics' names and partition counts.
+
+    Attributes:
+        is_away: Set it, and everything is answered as by a broker that is away; what is stored stays.
     """
 
     def __init__(self, topics: Mapping[str, int]) -> None:
@@ -24,12 +28,42 @@ class MemoryBroker:
         }
         self._counts = dict(topics)
         self._grown = asyncio.Condition()
-        self.committed: dict[TopicPartition, Position] = {}
+        self._groups: dict[str, dict[TopicPartition, Position]] = {}
+        self.is_away = False
 
     @property
     def topics(self) -> Mapping[str, int]:
         """Return the topics' names and partition counts."""
         return dict(self._counts)
+
+    @property
+    def committed(self) -> dict[TopicPartition, Position]:
+        """Return what the group without a name has committed."""
+        return self.committed_by("")
+
+    def committed_by(self, group_id: str) -> dict[TopicPartition, Position]:
+        """Return what a group has committed."""
+        return self._groups.setdefault(group_id, {})
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic; the records of one that exists are kept."""
+        self._counts[name] = partitions
+        for number in range(partitions):
+            self._logs.setdefault(TopicPartition(name, number), [])
+
+    def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Return where the next record of each partition of `topic` will lie."""
+        self.require_answer()
+        return {place: len(log) for place, log in self._logs.items() if place.topic == topic}
+
+    def require_answer(self) -> None:
+        """Raise what a client of Kafka does that has no answer.
+
+        Raises:
+            DependencyUnavailableException: the broker is away.
+        """
+        if self.is_away:
+            raise DependencyUnavailableException("kafka", "the broker in memory is away")
 
     def messages(self, topic: str) -> list[Message]:
         """Return every message of `topic`, partition by partition."""
@@ -43,8 +77,10 @@ class MemoryBroker:
         """Store `message` and return where.
 
         Raises:
+            DependencyUnavailableException: the broker is away.
             UnpublishableEventException: there is no such topic or partition.
         """
+        self.require_answer()
         if message.topic not in self._counts:
             raise UnpublishableEventException(f"topic {message.topic!r} does not exist; create it first")
         partition = message.partition if message.partition is not None else self._partition(message)
@@ -60,7 +96,12 @@ class MemoryBroker:
     async def read(
         self, positions: Mapping[TopicPartition, int], timeout_seconds: float, most: int | None = None
     ) -> list[Message]:
-        """Return the records from `positions` on, at most `most`, waiting for the first one for `timeout_seconds`."""
+        """Return the records from `positions` on, at most `most`, waiting for the first one for `timeout_seconds`.
+
+        Raises:
+            DependencyUnavailableException: the broker is away.
+        """
+        self.require_answer()
         try:
             async with asyncio.timeout(timeout_seconds), self._grown:
                 await self._grown.wait_for(
@@ -96,7 +137,12 @@ class MemoryProducer:
 
 
 class MemoryConsumer:
-    """Read topics of a `MemoryBroker` as the only member of the group.
+    """Read topics of a `MemoryBroker` as the only member of its group.
+
+    Args:
+        broker: Where to read.
+        topics: What to read.
+        group_id: The group.
 
     Attributes:
         start_failures: Errors that the next starts raise, first to last.
@@ -106,9 +152,10 @@ class MemoryConsumer:
         polls: How often it was polled.
     """
 
-    def __init__(self, broker: MemoryBroker, topics: Sequence[str]) -> None:
+    def __init__(self, broker: MemoryBroker, topics: Sequence[str], group_id: str = "") -> None:
         self._broker = broker
         self._topics = topics
+        self._committed = broker.committed_by(group_id)
         self._positions: dict[TopicPartition, int] = {}
         self._listener: RebalanceListener | None = None
         self._epoch = 0
@@ -123,6 +170,7 @@ class MemoryConsumer:
         """Take every partition from its committed position; see `Consumer.start`."""
         if self.start_failures:
             raise self.start_failures.pop(0)
+        self._broker.require_answer()
         if self._listener is None:
             self._listener = listener
             await self.reassign(self._all())
@@ -131,7 +179,7 @@ class MemoryConsumer:
         """Rebalance: revoke what is assigned, then assign `partitions` from their committed positions."""
         listener = await self._revoke()
         self._is_known = True
-        committed = {each: self._broker.committed.get(each) for each in sorted(partitions, key=_place)}
+        committed = {each: self._committed.get(each) for each in sorted(partitions, key=_place)}
         self._positions = {each: at.offset if at else 0 for each, at in committed.items()}
         await listener.on_assigned(committed)
 
@@ -164,10 +212,11 @@ class MemoryConsumer:
         """
         if self.commit_failures:
             raise self.commit_failures.pop(0)
+        self._broker.require_answer()
         if any(len(at.metadata.encode()) > _METADATA_BYTES for at in positions.values()):
             raise DependencyUnavailableException("memory", "the broker refuses so much commit metadata")
         lost = positions.keys() - (self._positions.keys() if self._is_known else ())
-        self._broker.committed.update({each: at for each, at in positions.items() if each not in lost})
+        self._committed.update({each: at for each, at in positions.items() if each not in lost})
         return lost
 
     def taken_away(self) -> None:
@@ -200,6 +249,34 @@ class MemoryConsumer:
 
     def _wanted(self, partitions: Collection[TopicPartition] | None) -> dict[TopicPartition, int]:
         return {at: offset for at, offset in self._positions.items() if partitions is None or at in partitions}
+
+
+class MemoryTopicReader:
+    """Read every record of one topic of a `MemoryBroker` from now on; see `TopicReader`."""
+
+    def __init__(self, broker: MemoryBroker, topic: str) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._positions: dict[TopicPartition, int] | None = None
+        self._is_first = True
+
+    async def start(self) -> None:
+        """Take every partition at its end."""
+        if self._positions is None:
+            self._positions = self._broker.ends(self._topic)
+
+    async def poll(self, timeout_seconds: float) -> Reading:
+        """Return what came since the last poll; see `TopicReader.poll`."""
+        if self._positions is None:
+            raise RuntimeError("MemoryTopicReader.poll() needs start() first")
+        messages = await self._broker.read(self._positions, 0.0 if self._is_first else timeout_seconds)
+        self._positions |= {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
+        missed, self._is_first = self._is_first, False
+        return Reading(messages, missed)
+
+    async def stop(self) -> None:
+        """Read no further."""
+        self._positions = None
 
 
 def _place(partition: TopicPartition) -> tuple[str, int]:

@@ -30,12 +30,6 @@ async def write(work: SqlUnitOfWork, *ids: int) -> None:
         await work.session.execute(insert(NOTES).values(id=note, body="x"))
 
 
-async def write_and_raise(work: SqlUnitOfWork, note: int, error: Exception) -> None:
-    async with work.begin():
-        await write(work, note)
-        raise error
-
-
 async def written(work: SqlUnitOfWork) -> Sequence[int]:
     async with work.reading() as session:
         return (await session.scalars(select(NOTES.c.id).order_by(NOTES.c.id))).all()
@@ -45,22 +39,6 @@ def test_it_is_the_port(engine: AsyncEngine) -> None:
     port: UnitOfWork = SqlUnitOfWork(engine)
 
     assert port
-
-
-@pytest.mark.asyncio
-async def test_leaving_the_block_commits(work: SqlUnitOfWork) -> None:
-    async with work.begin():
-        await write(work, 1, 2)
-
-    assert await written(work) == [1, 2]
-
-
-@pytest.mark.asyncio
-async def test_an_exception_rolls_back_and_goes_on(work: SqlUnitOfWork) -> None:
-    with pytest.raises(KeyError):
-        await write_and_raise(work, 1, KeyError())
-
-    assert await written(work) == []
 
 
 @pytest.mark.asyncio
@@ -102,20 +80,6 @@ async def test_a_nested_one_that_fails_undoes_only_itself(work: SqlUnitOfWork) -
                 await write(work, 4)
 
     assert await written(work) == [1, 3, 4]
-
-
-@pytest.mark.asyncio
-async def test_an_outer_one_that_fails_undoes_the_nested_ones(work: SqlUnitOfWork) -> None:
-    async def nest() -> None:
-        async with work.begin():
-            async with work.begin():
-                await write(work, 1)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        await nest()
-
-    assert await written(work) == []
 
 
 @pytest.mark.asyncio
@@ -255,16 +219,6 @@ async def test_a_value_the_column_cannot_hold_is_not_worth_a_retry(work: SqlUnit
             await write(work, 2**70)
 
     assert not is_retryable(caught.value)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("error", [ConnectionRefusedError("another service"), TimeoutError()], ids=repr)
-async def test_an_error_of_the_handler_is_not_the_databases(work: SqlUnitOfWork, error: Exception) -> None:
-    with pytest.raises(type(error)) as caught:
-        await write_and_raise(work, 1, error)
-
-    assert caught.value is error
-    assert await written(work) == []
 
 
 @pytest.mark.asyncio

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,79 +12,13 @@ from confluent_kafka import Producer as OutsideProducer
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
-from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
-from cqrs.messaging.ports import Consumer
+from cqrs.messaging.message import OutgoingMessage, Position, TopicPartition
+from cqrs.testing.contracts.transport import RecordingListener, read
 from cqrs.testing.kafka_server import KafkaServer
 
 CreateTopics = Callable[..., list[str]]
 MakeProducer = Callable[..., KafkaProducer]
 MakeConsumer = Callable[..., KafkaConsumer]
-
-
-class Listener:
-    """Write down what it is told, and commit on revoke as delivery does."""
-
-    def __init__(self, consumer: Consumer | None = None) -> None:
-        self.consumer = consumer
-        self.owned: frozenset[TopicPartition] = frozenset()
-        self.revocations: list[frozenset[TopicPartition]] = []
-        self.assigned = asyncio.Event()
-        self.next_offsets: dict[TopicPartition, int] = {}
-
-    def saw(self, messages: list[Message]) -> None:
-        self.next_offsets |= {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
-
-    async def on_assigned(self, committed: Mapping[TopicPartition, Position | None]) -> None:
-        self.owned = frozenset(committed)
-        self.assigned.set()
-
-    async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        self.owned = frozenset()
-        self.revocations.append(partitions)
-        self.assigned.clear()
-        if self.consumer is not None:
-            await self.consumer.commit({each: Position(offset) for each, offset in self.next_offsets.items()})
-        self.next_offsets = {}
-
-
-async def read(consumer: Consumer, count: int, *, patiently: bool = False) -> list[Message]:
-    found: list[Message] = []
-    async with asyncio.timeout(40):
-        while len(found) < count:
-            try:
-                found += await consumer.poll(0.2)
-            except DependencyUnavailableException:
-                if not patiently:
-                    raise
-    return found
-
-
-async def poll_into(found: list[Message], consumer: Consumer, listener: Listener, enough: int) -> None:
-    """Poll until `found` holds this many different values, whoever adds to it."""
-    while len({message.value for message in found}) < enough:
-        messages = list(await consumer.poll(0.1))
-        listener.saw(messages)
-        found += messages
-
-
-@pytest.mark.asyncio
-async def test_a_message_makes_the_round(
-    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
-) -> None:
-    [topic] = create_topics("round")
-    producer, consumer = producers(), consumers(topic)
-    await consumer.start(Listener())
-    headers = (("a", b"1"), ("a", b"2"), ("null", None), ("", b""), ("\udcff\udcfe", b"\xff"), ("é", b"x"))
-    sent = [
-        OutgoingMessage(topic, b"k", b"v", headers),
-        OutgoingMessage(topic, b"k", None),
-        OutgoingMessage(topic, None, None),
-        OutgoingMessage(topic, b"", b""),
-    ]
-    receipts = [await producer.send(message) for message in sent]
-    found = await read(consumer, len(sent))
-    assert [(m.key, m.value, m.headers) for m in found] == [(m.key, m.value, m.headers) for m in sent]
-    assert [m.offset for m in found] == [r.offset for r in receipts] == [0, 1, 2, 3]
 
 
 @pytest.mark.asyncio
@@ -98,7 +32,7 @@ async def test_every_compression_is_read(
         outside.produce(topic, b"x" * 500, headers=[("n", b"%d" % number)])
     outside.flush(10)
     consumer = consumers(topic)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     assert [m.headers for m in await read(consumer, 100)] == [(("n", b"%d" % n),) for n in range(100)]
 
 
@@ -111,27 +45,10 @@ async def test_poison_names_lose_nothing_and_keep_the_order(
     for number in range(60):
         headers = (("\udcff", b"x"),) if number % 5 == 0 else (("good", b"x"),)
         await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, headers, partition=number % 2))
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     found = await read(consumer, 60)
     assert [int(m.value or b"") for m in found if m.partition == 0] == list(range(0, 60, 2))
     assert [int(m.value or b"") for m in found if m.partition == 1] == list(range(1, 60, 2))
-
-
-@pytest.mark.asyncio
-async def test_another_member_goes_on_at_the_committed_offset(
-    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
-) -> None:
-    [topic] = create_topics("committed")
-    producer = producers()
-    for value in (b"1", b"2", b"3"):
-        await producer.send(OutgoingMessage(topic, b"k", value))
-    first, second = consumers(topic), consumers(topic)
-    await first.start(Listener())
-    await read(first, 3)
-    await first.commit({TopicPartition(topic, 0): Position(2)})
-    await first.stop()
-    await second.start(Listener())
-    assert [m.value for m in await read(second, 1)] == [b"3"]
 
 
 @pytest.mark.asyncio
@@ -145,7 +62,7 @@ async def test_what_an_aborted_transaction_wrote_is_not_read(
             await outside.send_and_wait(topic, ending.__name__.encode())
             await ending()
     consumer = consumers(topic)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     assert [m.value for m in await read(consumer, 1)] == [b"commit_transaction"]
 
 
@@ -181,7 +98,7 @@ async def test_a_dead_letter_is_judged_by_the_broker_and_compressed(
             with pytest.raises(UnpublishableEventException, match="the broker refuses it"):
                 await producer.send(OutgoingMessage(topic, b"k", os.urandom(size), dead))
     consumer = consumers(small)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     assert [len(m.value or b"") for m in await read(consumer, 2)] == [5_000, 200_000]
 
 
@@ -208,47 +125,12 @@ async def test_topics_are_listed_without_being_created(create_topics: CreateTopi
 
 
 @pytest.mark.asyncio
-async def test_partitions_move_between_members_and_what_was_done_is_committed_before(
-    create_topics: CreateTopics, producers: MakeProducer, consumers: MakeConsumer
-) -> None:
-    [topic] = create_topics("rebalance", partitions=4)
-    producer = producers()
-    everything = frozenset(TopicPartition(topic, n) for n in range(4))
-    for number in range(40):
-        await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, partition=number % 4))
-    first, second = consumers(topic), consumers(topic)
-    one, two = Listener(first), Listener(second)
-    found: list[Message] = []
-    await first.start(one)
-    assert one.owned == everything
-    found += await read(first, 40)
-    one.saw(found)
-    polling = asyncio.create_task(poll_into(found, first, one, 60))
-    await second.start(two)
-    await asyncio.wait_for(one.assigned.wait(), 20)
-    assert one.revocations == [everything]
-    assert len(one.owned) == len(two.owned) == 2
-    assert one.owned | two.owned == everything
-    for number in range(40, 60):
-        await producer.send(OutgoingMessage(topic, b"k", b"%d" % number, partition=number % 4))
-    found += await read(second, 10)
-    await second.stop()
-    while one.owned != everything:
-        one.assigned.clear()
-        await asyncio.wait_for(one.assigned.wait(), 20)
-    await asyncio.wait_for(polling, 20)
-    assert {int(m.value or b"") for m in found} == set(range(60))
-    repeated = [m.value for m in found if int(m.value or b"") < 40]
-    assert len(repeated) == 40, "what was committed on revoke must not come again"
-
-
-@pytest.mark.asyncio
 async def test_a_commit_of_lost_partitions_is_dropped(
     create_topics: CreateTopics, consumers: MakeConsumer, caplog: pytest.LogCaptureFixture
 ) -> None:
     [topic, foreign] = create_topics("mine", "foreign")
     consumer = consumers(topic)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     with caplog.at_level(logging.WARNING, logger="cqrs"):
         await consumer.commit({TopicPartition(foreign, 0): Position(1)})
     assert f"took {foreign}[0] away" in caplog.text
@@ -262,7 +144,7 @@ async def test_a_broker_that_goes_away_is_reported_and_found_again(
     [topic] = create_topics("bounce")
     producer = producers(send_timeout_seconds=1.0)
     consumer = consumers(topic, silence_seconds=0.5, request_timeout_seconds=1.0)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     await producer.send(OutgoingMessage(topic, b"k", b"before"))
     assert [m.value for m in await read(consumer, 1)] == [b"before"]
     await consumer.commit({TopicPartition(topic, 0): Position(1)})
@@ -284,7 +166,7 @@ async def test_clients_stop_in_time_with_the_broker_away(
 ) -> None:
     [topic] = create_topics("away")
     producer, consumer = producers(stop_timeout_seconds=0.5), consumers(topic, stop_timeout_seconds=0.5)
-    await consumer.start(Listener())
+    await consumer.start(RecordingListener())
     await producer.start()
     await asyncio.to_thread(kafka_server.kill)
     async with asyncio.timeout(6):

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from cqrs.exceptions import DependencyUnavailableException
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
-from cqrs.messaging.message import Message, OutgoingMessage, Position, TopicPartition
+from cqrs.messaging.message import OutgoingMessage, Position, TopicPartition
 from cqrs.messaging.ports import Consumer
+from cqrs.testing.contracts.transport import read
+
+__all__ = ["read"]
 
 TOPIC = "orders.commands"
 PLACES = [TopicPartition(TOPIC, number) for number in range(3)]
@@ -31,20 +33,6 @@ class Listener:
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         self.told.append(("revoked", partitions))
         self.revoked.set()
-
-
-async def read(
-    consumer: Consumer, count: int, partitions: list[TopicPartition] | None = None, *, patiently: bool = False
-) -> list[Message]:
-    found: list[Message] = []
-    async with asyncio.timeout(20):
-        while len(found) < count:
-            try:
-                found += await consumer.poll(0.2, partitions)
-            except DependencyUnavailableException:
-                if not patiently:
-                    raise
-    return found
 
 
 async def poll_for(consumer: Consumer, seconds: float, partitions: list[TopicPartition]) -> None:
