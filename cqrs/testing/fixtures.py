@@ -8,7 +8,8 @@ Where neither can be had they are skipped and say what to install; with `CI=true
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from itertools import count
 from pathlib import Path
@@ -37,6 +38,9 @@ NOT_OURS = (
 )
 
 pytest.register_assert_rewrite("cqrs.testing.contracts")
+
+SECONDS = 30.0
+"""How long the creation of topics may take."""
 
 S = TypeVar("S", bound=Deployable)
 Connect = Callable[..., OutsideClient]
@@ -157,10 +161,28 @@ def create_topics(kafka_bootstrap: str) -> CreateTopics:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topics = [NewTopic(name, num_partitions=partitions, config=settings) for name in unique]
         for created in admin.create_topics(topics).values():
-            created.result(timeout=30)
+            created.result(timeout=SECONDS)
+        _await_leaders(admin, unique, partitions)
         return unique
 
     return create
+
+
+def _await_leaders(admin: AdminClient, topics: Sequence[str], partitions: int) -> None:
+    """Wait until the brokers tell clients who leads each partition: they do a moment after they created it.
+
+    Raises:
+        TimeoutError: they did not in time.
+    """
+    deadline = time.monotonic() + SECONDS
+    unknown = set(topics)
+    while unknown:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no leaders are known for {', '.join(sorted(unknown))}")
+        for topic in tuple(unknown):
+            known = admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+            if len(known) == partitions and all(each.leader >= 0 for each in known.values()):
+                unknown.discard(topic)
 
 
 @pytest.fixture
