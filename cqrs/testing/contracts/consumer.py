@@ -1,7 +1,8 @@
 """What `Consumer` promises: `class TestMyConsumer(ConsumerContract)` with a fixture `transport`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -125,14 +126,15 @@ class ConsumerContract(Contract):
             await consumer.stop()
 
     @pytest.mark.asyncio
-    async def test_a_commit_of_a_partition_that_is_not_its_own_moves_nothing(self, transport: Transport) -> None:
-        """Leave to its owner where a partition is read on; say nothing of it, and commit the others."""
+    async def test_a_commit_leaves_out_a_partition_that_is_not_its_own_and_says_so(self, transport: Transport) -> None:
+        """Leave to its owner where a partition is read on, and commit the others."""
         topic, other = await _filled(transport, 2), await transport.create_topic()
         mine, foreign = TopicPartition(topic, 0), TopicPartition(other, 0)
         consumer = transport.consumer(topic, "one group")
         await consumer.start(RecordingListener())
 
-        await consumer.commit({foreign: Position(1), mine: Position(2)})
+        assert set(await consumer.commit({foreign: Position(1), mine: Position(2)})) == {foreign}
+        assert not await consumer.commit({mine: Position(2)})
 
         owner, listener = transport.consumer(other, "one group"), RecordingListener()
         await consumer.stop()
@@ -166,20 +168,19 @@ class ConsumerContract(Contract):
         await first.start(one)
         await read(first, 20)
         one.positions = dict.fromkeys(everything, Position(5))
-        polling = asyncio.create_task(_keep_polling(first))
 
-        await second.start(two)
+        async with _polling(first):
+            await second.start(two)
 
-        assert len(two.committed) < 4, "it is told of its share, and not of everything"
-        kept, taken = await one.until_it_has(2), await two.until_it_has(2)
-        assert (kept | taken, one.revocations[0]) == (everything, everything)
-        assert set(two.committed.values()) | set(one.committed.values()) == {Position(5)}
-        producer = transport.producer()
-        await send_all(producer, *(message(topic, b"new", partition=each.partition) for each in taken))
-        assert {each.offset for each in await read(second, 2)} == {5}, "what was committed does not come again"
-        await second.stop()
-        await one.until_it_has(4)
-        polling.cancel()
+            assert len(two.committed) < 4, "it is told of its share, and not of everything"
+            kept, taken = await one.until_it_has(2), await two.until_it_has(2)
+            assert (kept | taken, one.revocations[0]) == (everything, everything)
+            assert set(two.committed.values()) | set(one.committed.values()) == {Position(5)}
+            producer = transport.producer()
+            await send_all(producer, *(message(topic, b"new", partition=each.partition) for each in taken))
+            assert {each.offset for each in await read(second, 2)} == {5}, "what was committed does not come again"
+            await second.stop()
+            await one.until_it_has(4)
 
     @pytest.mark.asyncio
     async def test_a_broker_that_goes_away_is_reported_and_reading_goes_on_when_it_is_back(
@@ -217,6 +218,17 @@ async def _filled(transport: Transport, count: int, *, partitions: int = 1) -> s
     return topic
 
 
-async def _keep_polling(consumer: Consumer) -> None:
-    while True:
-        await consumer.poll(POLL_SECONDS)
+@asynccontextmanager
+async def _polling(consumer: Consumer) -> AsyncIterator[None]:
+    """Poll within the block, as a member of a group must to give partitions back."""
+
+    async def poll() -> None:
+        while True:
+            await consumer.poll(POLL_SECONDS)
+
+    task = asyncio.create_task(poll())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,7 +1,7 @@
 """A contract suite finds what is wrong: each planted fault makes one of its tests fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import ClassVar
@@ -104,8 +104,16 @@ class Greedy(MemoryConsumer):
 class Forgetful(MemoryConsumer):
     """Forget what is noted beside an offset."""
 
-    async def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
-        await super().commit({each: Position(at.offset) for each, at in positions.items()})
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
+        return await super().commit({each: Position(at.offset) for each, at in positions.items()})
+
+
+class Silent(MemoryConsumer):
+    """Say nothing of what it left out."""
+
+    async def commit(self, positions: Mapping[TopicPartition, Position]) -> Collection[TopicPartition]:
+        await super().commit(positions)
+        return ()
 
 
 @pytest.mark.asyncio
@@ -116,6 +124,7 @@ class Forgetful(MemoryConsumer):
         (Greedy, "test_records_of_a_partition_come_in_order_and_once"),
         (Greedy, "test_records_of_other_partitions_stay_for_a_later_poll"),
         (Greedy, "test_a_poll_that_wants_nothing_only_watches_the_membership"),
+        (Silent, "test_a_commit_leaves_out_a_partition_that_is_not_its_own_and_says_so"),
         (Forgetful, "test_the_next_member_goes_on_at_what_was_committed_and_is_told_the_note"),
     ],
 )
