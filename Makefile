@@ -25,11 +25,11 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers mutations chaos coverage lint style types imports docs bench lock
+.PHONY: help setup demo run test test-servers mutations chaos coverage lint style types imports docs bench e2e lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '%-14s %s\n' "$$name" "$$text"; done
 	@printf '\n%s\n' 'PYTHON=python3.12 chooses the Python, ARGS="-k order" goes on to pytest or to the service.'
 
@@ -74,6 +74,9 @@ docs: $(DEVELOPMENT) ## write the settings table of README.md again
 
 bench: $(DEVELOPMENT) ## measure the buses and the whole flow beside others (ARGS="bus", ARGS="flow --check", ARGS="profile ours")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+e2e: $(DEVELOPMENT) ## build the image, start compose.yaml, send a command, read its trace (needs a container engine)
+	@$(BIN)/python -m tests.deploy.e2e
 
 lock: ## write the locks again after pyproject.toml changed (needs uv; UPGRADE=1 takes the newest versions)
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH; to get it: python3 -m pip install uv' >&2; exit 1; }

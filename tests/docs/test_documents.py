@@ -14,7 +14,7 @@ ROOMS = "cqrs|service|schemas|tests|docs"
 NAMED_PATH = re.compile(rf"(?<![\w./-])((?:{ROOMS}|\.ci)/[\w./*-]*[\w*/])(?:::(\w+))?")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-RECIPE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
+RECIPE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z][a-z0-9-]*)", re.MULTILINE)
 
 # Written so that this file does not match its own patterns.
 REGISTRIES = r"--(?:extra-)?index-url|--find-[l]inks|https?://[\w.-]+/(?:simple|packages|maven2)\b"
@@ -61,7 +61,7 @@ def recipes_named(text: str) -> set[str]:
 
 
 def recipes() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
@@ -83,7 +83,7 @@ def test_the_documents_are_all_there() -> None:
 
 
 def test_the_recipes_describe_themselves() -> None:
-    described = re.findall(r"^([a-z][a-z-]*):.*## \S", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+    described = re.findall(r"^([a-z][a-z0-9-]*):.*## \S", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
 
     assert set(described) == recipes() >= {"setup", "demo", "run", "test", "lint"}
 
