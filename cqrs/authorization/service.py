@@ -1,9 +1,10 @@
 """Ask a message's own hooks whether it may be carried out; anything but a clear yes is a no."""
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Coroutine
+from time import monotonic
+from types import CoroutineType
 
 from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.types import AuthorizationResult
@@ -34,6 +35,7 @@ class AuthorizationService:
             raise ConfigurationException([f"AuthorizationService: timeout_ms is {timeout_ms}; give a number above 0."])
         self._enabled = enabled and custom_enabled
         self._timeout_ms = timeout_ms
+        self._seconds = timeout_ms / 1000
         if not self._enabled:
             _logger.warning(
                 "Authorization is off (%s): every command and query passes.",
@@ -75,8 +77,10 @@ class AuthorizationService:
     async def _decide(self, message: object, context: ExecutionContext | None) -> AuthorizationResult:
         try:
             result = _ask(message, context)
-            if inspect.isawaitable(result):
-                result = await self._in_time(result)
+            if type(result) is CoroutineType:
+                result = await finish_by(monotonic() + self._seconds, result, _NoAnswerException)
+            elif inspect.isawaitable(result):
+                result = await finish_by(monotonic() + self._seconds, _as_coroutine(result), _NoAnswerException)
         except _NoAnswerException:
             return _denied(message, f"gave no answer within {self._timeout_ms} ms", "AUTHORIZATION_TIMEOUT")
         except Exception as error:
@@ -87,10 +91,6 @@ class AuthorizationService:
         if not isinstance(result, AuthorizationResult):
             return _denied(message, f"returned {result!r} instead of an AuthorizationResult")
         return result
-
-    async def _in_time(self, answer: Awaitable[object]) -> object:
-        deadline = asyncio.get_running_loop().time() + self._timeout_ms / 1000
-        return await finish_by(deadline, _as_coroutine(answer), _NoAnswerException)
 
 
 class _NoAnswerException(Exception):
@@ -105,10 +105,11 @@ def _as_coroutine(answer: Awaitable[object]) -> Coroutine[object, object, object
 
 
 def _ask(message: object, context: ExecutionContext | None) -> object:
-    with_context = getattr(message, "authorize_with_context", None)
-    if context is not None and with_context is not None:
-        return with_context(context)
-    if _decides_by_context_alone(type(message)):
+    if context is not None:
+        with_context = getattr(message, "authorize_with_context", None)
+        if with_context is not None and not getattr(with_context, "asks_authorize", False):
+            return with_context(context)
+    elif _decides_by_context_alone(type(message)):
         return _denied(message, "decides by its ExecutionContext and was given none; send the message with a context")
     authorize = getattr(message, "authorize", None)
     return AuthorizationResult.success() if authorize is None else authorize()

@@ -89,6 +89,8 @@ def _floating(node: Node) -> Fitter:
 
 
 def _fit_string(value: object) -> str:
+    if type(value) is str and value.isascii():
+        return value
     text = value.value if isinstance(value, enum.Enum) else value
     if not isinstance(text, str):
         raise misfit(f"must be a str, not {kind(value)}")

@@ -61,10 +61,14 @@ def compile_calls(handler: MessageHandler[M, R], message_type: type, root: type,
     return HandlerCalls(plain, plain, expected)
 
 
-def validation_can_refuse(service: CommandValidationService, message_type: type) -> bool:
-    """Say whether `service` may refuse a message of this class; only our own service is known well enough to say no."""
-    known = _is_unaltered(service, CommandValidationService, "validate_command", "validate_query")
-    return not known or not service.accepts_all(message_type)
+def validation_of(service: CommandValidationService, message_type: type, ask: Check) -> Check | None:
+    """Return what validates messages of this class, or None when `service` cannot refuse one.
+
+    Only our own service is known well enough to decide anything beforehand; any other is asked by `ask`.
+    """
+    if not _is_unaltered(service, CommandValidationService, "validate_command", "validate_query"):
+        return ask
+    return None if service.accepts_all(message_type) else service.validator_of(message_type)
 
 
 def authorization_can_deny(service: AuthorizationService, message_type: type) -> bool:

@@ -1,10 +1,10 @@
 """What handlers of commands and queries have in common: the hooks around `do_handle`, and what runs them."""
 
-import asyncio
 import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
 from typing import Generic, TypeVar, cast
 
 from cqrs.command.limit import TimeLimit
@@ -173,7 +173,7 @@ class Lifecycle:
             return
         try:
             # A limit that has passed would cut the hook off at its first wait, so it is given the time again.
-            passed = self._limit is not None and asyncio.get_running_loop().time() >= deadline
+            passed = self._limit is not None and monotonic() >= deadline
             until = self._limit.deadline() if passed and self._limit is not None else deadline
             await self._limited(self._on_error(message, error), until)
         except Exception:

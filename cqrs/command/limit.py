@@ -1,7 +1,7 @@
 """How long a handler may take."""
 
-import asyncio
 from dataclasses import dataclass
+from time import monotonic
 
 from cqrs.exceptions import HandlerTimeoutException
 
@@ -19,8 +19,8 @@ class TimeLimit:
     seconds: float
 
     def deadline(self) -> float:
-        """Return when a handler that starts now must have ended, in the time of the running loop."""
-        return asyncio.get_running_loop().time() + self.seconds
+        """Return when a handler that starts now must have ended, in the time of `time.monotonic()`."""
+        return monotonic() + self.seconds
 
     def passed(self) -> HandlerTimeoutException:
         """Return the error of a handler that has not ended by its deadline."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from cqrs.authorization.service import AuthorizationService
-from cqrs.command.compilation import Check, authorization_can_deny, compile_calls, recording, validation_can_refuse
+from cqrs.command.compilation import Check, authorization_can_deny, compile_calls, recording, validation_of
 from cqrs.command.entry import HandlerSpan, TracedEntry, correlate
 from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import CqrsMetricsService
@@ -227,8 +227,9 @@ class CommandPipeline:
 
 def _checks(command_type: type, services: CommandServices, options: HandlerOptions) -> Iterator[Check]:
     validation, authorization = services.validation, services.authorization
-    if options.validation and validation_can_refuse(validation, command_type):
-        yield lambda command, context: validation.validate_command(command)
+    validate = validation_of(validation, command_type, lambda command, context: validation.validate_command(command))
+    if options.validation and validate is not None:
+        yield validate
     if authorization_can_deny(authorization, command_type):
         yield authorization.authorize_command
 

@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import cast
 
 from cqrs.event.decorators import EventRoute
@@ -49,7 +50,8 @@ class EventOutlet:
         told = {name: value for name, value in self._keywords(route).items() if name in self._told(route)}
         if "origin" not in self._named:
             return lambda event, origin: publish(event, **told)
-        return lambda event, origin: publish(event, origin=origin, **told)
+        publish_there = partial(publish, **told)
+        return lambda event, origin: publish_there(event, origin=origin)
 
     def _told(self, route: EventRoute) -> frozenset[str]:
         if not self._takes_any:

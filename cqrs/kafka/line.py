@@ -159,7 +159,7 @@ class Line:
         assigned = self._client.assignment()
         places = [place for place in map(theirs, wanted or ()) if place in assigned]
         if wanted is None or places:
-            fetched = await self._client.getmany(*places, timeout_ms=int(timeout_seconds * 1000), max_records=most)
+            fetched = await self._client.take(*places, timeout_ms=int(timeout_seconds * 1000), max_records=most)
             self._membership.hold(fetched)
             return
         with contextlib.suppress(TimeoutError):  # to aiokafka no names would mean all partitions

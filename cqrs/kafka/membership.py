@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import TypeAlias
 
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
 from cqrs.messaging.message import Message, Position, TopicPartition
@@ -14,7 +14,7 @@ from cqrs.messaging.ports import RebalanceListener
 
 _log = logging.getLogger(__name__)
 
-FetchedRecords: TypeAlias = Mapping[KafkaPartition, Sequence[ConsumerRecord[bytes, bytes]]]
+FetchedRecords: TypeAlias = Mapping[KafkaPartition, Sequence[Message]]
 Begin: TypeAlias = Callable[[Collection[KafkaPartition]], Awaitable[Mapping[KafkaPartition, OffsetAndMetadata | None]]]
 """Where fetching begins: what was committed for each partition, from where it is now fetched."""
 
@@ -81,7 +81,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     def hold(self, fetched: FetchedRecords) -> None:
         """Hold records until they are taken."""
         for partition, records in fetched.items():
-            self._held.setdefault(ours(partition), []).extend(map(to_message, records))
+            self._held.setdefault(ours(partition), []).extend(records)
 
     async def take(self, wanted: Collection[TopicPartition] | None, most: int | None) -> Sequence[Message]:
         """Return what is held of the wanted partitions, once the listener knows them.
@@ -155,20 +155,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._failure = error
         self._failed.set()
         self._decided.set()
-
-
-def to_message(record: ConsumerRecord[bytes, bytes]) -> Message:
-    """Turn a Kafka record into a `Message`: the only place where one is read."""
-    return Message(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp_ms=record.timestamp,
-        timestamp_type=record.timestamp_type,
-    )
 
 
 def ours(partition: KafkaPartition) -> TopicPartition:

@@ -14,7 +14,7 @@ from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
-from cqrs.kafka.membership import theirs, to_message
+from cqrs.kafka.membership import theirs
 from cqrs.messaging.message import Message, TopicPartition
 
 _groupless_client = partial(
@@ -160,7 +160,7 @@ class RecordReader:
             if client.is_broken:
                 raise DependencyUnavailableException("kafka", f"reading {place}: the client cannot go on")
             try:
-                fetched = await client.getmany(place, timeout_ms=_POLL_MS)
+                fetched = await client.take(place, timeout_ms=_POLL_MS)
             except OffsetOutOfRangeError:
                 begin: int = (await client.beginning_offsets([place]))[place]
                 if begin <= at:
@@ -168,7 +168,7 @@ class RecordReader:
                 return [], begin
             position: int = await client.position(place)
             if fetched or position > at:
-                return [to_message(record) for records in fetched.values() for record in records], position
+                return [message for messages in fetched.values() for message in messages], position
 
 
 async def _end(client: TolerantConsumer) -> None:

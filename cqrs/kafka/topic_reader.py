@@ -13,7 +13,6 @@ from cqrs.kafka.addresses import checked_addresses
 from cqrs.kafka.closing import abandon_consumer, ends_within
 from cqrs.kafka.failures import kafka_failures
 from cqrs.kafka.fetching import TolerantConsumer
-from cqrs.kafka.membership import FetchedRecords, to_message
 from cqrs.messaging.invalidation import Reading
 from cqrs.messaging.message import Message
 
@@ -155,11 +154,11 @@ class KafkaTopicReader:
             self._positions |= dict.fromkeys(new, 0)
             _assign(client, self._positions)
         async with asyncio.timeout(timeout_seconds + self._request_timeout + _MARGIN_SECONDS):
-            fetched: FetchedRecords = await client.getmany(timeout_ms=int(timeout_seconds * 1000))
+            fetched = await client.take(timeout_ms=int(timeout_seconds * 1000))
         for partition, records in fetched.items():
             if records:
                 self._positions[partition] = records[-1].offset + 1
-        return [to_message(record) for records in fetched.values() for record in records]
+        return [message for messages in fetched.values() for message in messages]
 
     async def _start_over(self) -> None:
         _log.warning("Records of %s were deleted before they were read; reading goes on at the end", self._where)

@@ -5,9 +5,15 @@ Source: CloudEvents 1.0.2, Kafka protocol binding, binary content mode.
 
 import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
+from cqrs.messaging.dead_letter_headers import (
+    ORIGINAL_OFFSET,
+    ORIGINAL_PARTITION,
+    ORIGINAL_TOPIC,
+    REDRIVE_TRACEPARENT,
+)
 from cqrs.messaging.message import Headers, Message
 from cqrs.messaging.name_based_ids import name_based_id
 
@@ -22,6 +28,10 @@ CORRELATION_ID = "ce_correlationid"
 CAUSATION_ID = "ce_causationid"
 DATA_SCHEMA = "ce_dataschema"
 CONTENT_TYPE = "content-type"
+TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
+"""The W3C headers, which are replaced at every hop and never appended."""
+
+_CARRIED = TRACE_HEADERS | {REDRIVE_TRACEPARENT}
 _ORIGIN = frozenset({ORIGINAL_TOPIC, ORIGINAL_PARTITION, ORIGINAL_OFFSET})
 
 _ALIASES = {
@@ -47,7 +57,7 @@ _KNOWN = frozenset(
 )
 _NAMES = {name: name for name in _KNOWN} | _ALIASES
 _DECISIVE = (ID, TYPE, CONTENT_TYPE)
-_DERIVED_IDS = uuid.UUID("6f0f5b58-3c0c-5a53-9b53-0d6c3d6f7c11")
+_DERIVED_IDS = uuid.UUID("6f0f5b58-3c0c-5a53-9b53-0d6c3d6f7c11").bytes
 
 
 class Envelope(NamedTuple):
@@ -64,6 +74,7 @@ class Envelope(NamedTuple):
         time: When it was made, in UTC; the record's own timestamp when the header is absent or unreadable.
         ignored: The names of our headers whose value could not be read.
         conflict: What the headers contradict each other about, as a sentence, or None.
+        carried: Those of the headers that name a trace, as they came.
     """
 
     id: str
@@ -76,6 +87,7 @@ class Envelope(NamedTuple):
     time: datetime
     ignored: tuple[str, ...] = ()
     conflict: str | None = None
+    carried: Headers = ()
 
 
 def read_envelope(message: Message) -> Envelope:
@@ -84,19 +96,26 @@ def read_envelope(message: Message) -> Envelope:
     Header names count in any case. Of a repeated header the last readable value wins, as Kafka's `lastHeader` has it;
     a record that declares two different ids, types or content types is marked as contradictory.
     """
-    values, ignored, conflict = _collect(message.headers)
-    message_id = values.get(ID) or derived_id(message)
-    return Envelope(
-        id=message_id,
-        correlation_id=values.get(CORRELATION_ID) or message_id,
-        type=values.get(TYPE),
-        content_type=_media_type(values.get(CONTENT_TYPE)),
-        source=values.get(SOURCE),
-        subject=values.get(SUBJECT),
-        causation_id=values.get(CAUSATION_ID),
-        time=_time(values.get(TIME), message.timestamp_ms),
-        ignored=ignored,
-        conflict=conflict,
+    values, carried = _collect_plain(message.headers)
+    ignored: tuple[str, ...] = ()
+    conflict: str | None = None
+    if values is None:
+        values, ignored, conflict = _collect(message.headers)
+    get = values.get
+    message_id = get(ID) or derived_id(message)
+    content_type = get(CONTENT_TYPE)
+    return Envelope(  # by place: by name it takes twice as long
+        message_id,
+        get(CORRELATION_ID) or message_id,
+        get(TYPE),
+        content_type and _media_type(content_type),
+        get(SOURCE),
+        get(SUBJECT),
+        get(CAUSATION_ID),
+        _time(get(TIME), message.timestamp_ms),
+        ignored,
+        conflict,
+        carried,
     )
 
 
@@ -120,6 +139,30 @@ def _first_place(message: Message) -> str:
 def write_headers(fields: dict[str, str | None]) -> Headers:
     """Return the record headers of `fields` in their order, leaving out those that are None."""
     return tuple((name, value.encode()) for name, value in fields.items() if value is not None)
+
+
+def _collect_plain(headers: Headers) -> tuple[dict[str, str] | None, Headers]:
+    """Return the values by name, None when the headers need a closer look; and those that name a trace.
+
+    Nearly every record has headers that are each spelt as here, there once, not empty and UTF-8.
+    """
+    values: dict[str, str] | None = {}
+    carried: Headers = ()
+    for header in headers:
+        name, value = header
+        if name in _KNOWN:
+            if values is None or not value or name in values:
+                values = None
+                continue
+            try:
+                values[name] = value.decode()
+            except UnicodeDecodeError:
+                values = None
+        elif (lowered := name.lower()) in _CARRIED:
+            carried += (header,)
+        elif lowered in _NAMES:
+            values = None
+    return values, carried
 
 
 def _collect(headers: Headers) -> tuple[dict[str, str], tuple[str, ...], str | None]:
@@ -149,15 +192,16 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
-def _media_type(content_type: str | None) -> str | None:
-    return content_type.partition(";")[0].strip().lower() if content_type else None
+@lru_cache(256)
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _time(text: str | None, timestamp_ms: int) -> datetime:
     try:
         moment = datetime.fromisoformat(text) if text else None
         if moment is not None and moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError):  # an offset may move the first and the last day of the calendar out of it
         pass
     return _moment(timestamp_ms)

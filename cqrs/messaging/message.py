@@ -70,6 +70,7 @@ class OutgoingMessage(NamedTuple):
         value: The value's bytes, or None.
         headers: The headers in order.
         partition: The partition, or None to choose it by the key.
+        is_untraced: Whether it is known that no header is one of the W3C's, so that none has to be replaced.
     """
 
     topic: str
@@ -77,6 +78,7 @@ class OutgoingMessage(NamedTuple):
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+    is_untraced: bool = False
 
 
 class Receipt(NamedTuple):

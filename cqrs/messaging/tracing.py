@@ -7,15 +7,12 @@ from collections.abc import Mapping
 
 from cqrs.messaging.dead_letter_headers import REDRIVE_TRACEPARENT
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
-from cqrs.messaging.envelope import CORRELATION_ID, ID
+from cqrs.messaging.envelope import CORRELATION_ID, ID, TRACE_HEADERS
 from cqrs.messaging.message import Headers, OutgoingMessage, Receipt
 from cqrs.messaging.ports import Producer
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, NoTracer, SpanKind, Tracer
-
-TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage"})
-"""The W3C headers, which are replaced at every hop and never appended."""
 
 
 def trace(tracer: Tracer, group_id: str) -> Middleware:
@@ -26,14 +23,16 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
 
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def traced(delivery: Delivery) -> Outcome:
+            envelope = delivery.envelope
+            carried = envelope.carried
             with (
-                CorrelationContext.scope(correlation_id=delivery.envelope.correlation_id),
+                CorrelationContext.scope(correlation_id=envelope.correlation_id),
                 tracer.span(
                     f"process {delivery.message.topic}",
                     kind=SpanKind.CONSUMER,
                     attributes=lambda: _process_attributes(delivery, group_id),
-                    parent=delivery.message.headers,
-                    link=failed_trace(delivery.message.headers),
+                    parent=carried,
+                    link=failed_trace(carried),
                 ) as span,
             ):
                 outcome = await handler(delivery)
@@ -53,9 +52,12 @@ class TracedProducer:
     def __init__(self, producer: Producer, tracer: Tracer) -> None:
         self._producer = producer
         self._tracer = tracer
+        self._passes_on = isinstance(tracer, NoTracer)
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         """Send `message` with the span's W3C headers in place of any that it carried; see `Producer.send`."""
+        if self._passes_on:
+            return await self._producer.send(_with_trace(message, self._tracer.inject()))
         return await send_traced(self._producer, self._tracer, message)
 
 
@@ -87,13 +89,17 @@ async def send_traced(
 
 def failed_trace(headers: Headers) -> Headers | None:
     """Return the trace context in which a redriven record had failed, as headers; None for any other record."""
-    found = next((value for name, value in headers if name == REDRIVE_TRACEPARENT), None)
-    return None if found is None else (("traceparent", found),)
+    for name, value in headers:
+        if name == REDRIVE_TRACEPARENT and value is not None:
+            return (("traceparent", value),)
+    return None
 
 
 def _with_trace(message: OutgoingMessage, trace_headers: Headers) -> OutgoingMessage:
-    kept = [header for header in message.headers if header[0].lower() not in TRACE_HEADERS]
-    return message._replace(headers=(*kept, *trace_headers))
+    kept = message.headers
+    if not message.is_untraced:
+        kept = tuple(header for header in kept if header[0].lower() not in TRACE_HEADERS)
+    return OutgoingMessage(message.topic, message.key, message.value, (*kept, *trace_headers), message.partition)
 
 
 def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, AttributeValue]:

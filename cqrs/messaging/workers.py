@@ -13,6 +13,7 @@ from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.isolation import AbruptEndException, OwnContext
 from cqrs.messaging.lanes import AssignedPartition, Entry, Lane
 from cqrs.messaging.outages import Outages
+from cqrs.messaging.ready_lanes import ReadyLanes
 from cqrs.messaging.waiting import WaitingLanes
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Workers:
         self._backoff = backoff
         self._on_finished = on_finished
         self._clock = clock
-        self._ready: asyncio.Queue[Lane] = asyncio.Queue()
+        self._ready = ReadyLanes()
         self._waiting = WaitingLanes(clock)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,7 +68,7 @@ class Workers:
     @property
     def is_idle(self) -> bool:
         """Say whether no lane is ready."""
-        return self._ready.empty()
+        return not self._ready.lanes
 
     @property
     def in_flight(self) -> int:
@@ -103,7 +104,7 @@ class Workers:
 
     def offer(self, lane: Lane) -> None:
         """Have the first record of `lane` settled."""
-        self._ready.put_nowait(lane)
+        self._ready.put(lane)
 
     def in_hand(self, task: asyncio.Task[None]) -> Delivery | None:
         """Return what the worker that runs as `task` has in hand, or None; may be called from another thread."""
@@ -163,10 +164,11 @@ class Workers:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs has a task
+        lanes = self._ready.lanes
         turned = self._clock()
         while not self._is_stopping:
             try:
-                lane = await self._ready.get()
+                lane = lanes.popleft() if lanes else await self._ready.get()
                 entry = lane.partition.start(lane)
                 if entry is None:
                     continue
@@ -207,7 +209,7 @@ class Workers:
             self._settle_outage(lane, entry, None)
             self._resume(self._waiting.take_waiting_for(reason))
         if lane.partition.finish(lane):
-            self._ready.put_nowait(lane)
+            self._ready.put(lane)
         self._changed.set()
         self._on_finished()
 
@@ -278,7 +280,7 @@ class Workers:
     def _resume(self, lanes: Iterable[Lane]) -> None:
         for lane in lanes:
             lane.partition.waiting -= 1
-            self._ready.put_nowait(lane)
+            self._ready.put(lane)
 
 
 class _CancelledHandlerException(CqrsException):

@@ -13,7 +13,7 @@ from cqrs.command.compilation import (
     authorization_can_deny,
     compile_calls,
     recording,
-    validation_can_refuse,
+    validation_of,
 )
 from cqrs.command.entry import HandlerSpan, TracedEntry, correlate
 from cqrs.command.lifecycle import reads_context
@@ -143,8 +143,9 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 def _checks(query_type: type, services: QueryServices, options: HandlerOptions) -> Iterator[Check]:
     validation, authorization = services.validation, services.authorization
-    if options.validation and validation_can_refuse(validation, query_type):
-        yield lambda query, context: validation.validate_query(query)
+    validate = validation_of(validation, query_type, lambda query, context: validation.validate_query(query))
+    if options.validation and validate is not None:
+        yield validate
     if authorization_can_deny(authorization, query_type):
         yield authorization.authorize_query
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from json.scanner import make_scanner
 from typing import NoReturn, TypeVar
 
 from cqrs.exceptions import UndecodableMessageException, UnpublishableEventException
@@ -153,13 +154,16 @@ def parse_json(value: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         ValueError: it is not JSON, is nested deeper than `max_depth`, has a key twice, or holds NaN or Infinity.
     """
     text = value.decode("utf-8")
-    _refuse_depth(text, max_depth)
-    return _DECODER.decode(text)
+    if text.count("[") + text.count("{") > max_depth:
+        _refuse_depth(text, max_depth)
+    try:
+        data, end = _scan(text, 0)
+    except StopIteration:  # it begins with a space, or is not JSON; `decode` knows
+        return _DECODER.decode(text)
+    return data if end == len(text) else _DECODER.decode(text)
 
 
 def _refuse_depth(text: str, max_depth: int) -> None:
-    if text.count("[") + text.count("{") <= max_depth:
-        return
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         bracket = token.group()
@@ -191,6 +195,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_exact, parse_constant=_no_constant)
+_scan: Callable[[str, int], tuple[object, int]] = make_scanner(_DECODER)  # type: ignore[arg-type]  # it takes a decoder
 
 
 def _is_envelope(data: object) -> bool:

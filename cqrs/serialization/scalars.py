@@ -27,7 +27,7 @@ def read_str(value: object) -> str:
     """Accept text that UTF-8 can carry."""
     if type(value) is not str:
         raise misfit(f"must be a string, not {kind(value)}")
-    return whole_text(value)
+    return value if value.isascii() else whole_text(value)
 
 
 def read_int(value: object) -> int:

@@ -209,8 +209,10 @@ class LightSpan(NamingSpan):
         return f"{self.context.span_id:016x}"
 
     @property
-    def traceparent(self) -> bytes:
-        """Return the W3C header that names it."""
+    def traceparent(self) -> bytes | None:
+        """Return the W3C header that names it, or None when it has a trace state."""
+        if self.context.trace_state:
+            return None
         return f"00-{self.trace_hex}-{self.span_hex}-{self.context.trace_flags:02x}".encode()
 
     def note(self, key: str, value: AttributeValue) -> None:

@@ -9,11 +9,12 @@ import logging
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from functools import cached_property
+from typing import ClassVar, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from opentelemetry import baggage, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from cqrs.tracing.tracer import Headers
@@ -33,6 +34,10 @@ _TRACEPARENT_FORMAT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{
 _PLAIN_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _TRACE_FLAGS = {b"%02x" % bits: TraceFlags(bits) for bits in range(256)}
 _EMPTY = Context()
+# Under which keys the API keeps the span and the baggage of a context: it makes them up, so it is asked once.
+(SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, _EMPTY)
+(_BAGGAGE_KEY,) = baggage.set_baggage("name", "value", _EMPTY)
+_NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
 _STATE_KEY = r"[a-z0-9][_0-9a-z\-*/]{0,240}(?:@[a-z][_0-9a-z\-*/]{0,13})?"
 _STATE_MEMBER = re.compile(rf"({_STATE_KEY})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e])")
 _STATE_MEMBERS_LIMIT = 32
@@ -56,11 +61,11 @@ def read_context(headers: Headers, ignored: IgnoredHeader) -> Context:
         headers: Record headers; names in any case.
         ignored: Told of every header that was not used.
     """
+    if len(headers) == 1 and headers[0][0] == TRACEPARENT and (remote := _plain_parent(headers[0][1])) is not None:
+        return Context({SPAN_KEY: remote})
     found = [(field, value) for name, value in headers if (field := name.lower()) in FIELDS]
     if not found:
         return _EMPTY
-    if len(found) == 1 and found[0][0] == TRACEPARENT and (remote := _plain_parent(found[0][1])) is not None:
-        return trace.set_span_in_context(remote, _EMPTY)
     by_field: dict[str, list[bytes | None]] = {}
     for field, value in found:
         by_field.setdefault(field, []).append(value)
@@ -69,42 +74,59 @@ def read_context(headers: Headers, ignored: IgnoredHeader) -> Context:
 
 def write_context() -> Headers:
     """Return the current span's context and the current baggage as headers, each at most once."""
-    current = trace.get_current_span()
-    if isinstance(current, NamingSpan) and not baggage.get_all() and not current.get_span_context().trace_state:
-        return ((TRACEPARENT, current.traceparent),)
+    context = get_current()
+    current = context.get(SPAN_KEY)
+    if type(current) in NamingSpan.kinds and _BAGGAGE_KEY not in context:
+        named: bytes | None = current.traceparent  # type: ignore[attr-defined]  # it is one of these
+        if named is not None:
+            return ((TRACEPARENT, named),)
     return tuple((name, text.encode("ascii")) for name, text in _current_fields())
 
 
 class NamingSpan(trace.Span):
-    """Be a span that can say by which header it is named."""
+    """Be a span that can say by which header it is named.
+
+    Attributes:
+        kinds: Every class of such spans: to look a class up here takes a fifth of asking `isinstance` of a span.
+    """
+
+    kinds: ClassVar[set[type]] = set()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        NamingSpan.kinds.add(cls)
 
     @property
     @abstractmethod
-    def traceparent(self) -> bytes:
-        """Return the W3C header that names it."""
+    def traceparent(self) -> bytes | None:
+        """Return the W3C header that names it, or None when one does not say all: it has a trace state."""
 
 
 class _RemoteSpan(NonRecordingSpan, NamingSpan):
-    """Be the span of a sender, with the header that named it, so that it can be passed on as it is."""
+    """Be the span of a sender, with the header that named it, so that it can be passed on as it is.
 
-    def __init__(self, context: SpanContext, traceparent: bytes) -> None:
-        super().__init__(context)
-        self._traceparent = traceparent
+    Its context is made when it is asked for, which nobody does where nothing is traced: it takes 1.5 us.
+    """
+
+    def __init__(self, found: re.Match[bytes]) -> None:
+        self._found = found
 
     @property
     def traceparent(self) -> bytes:
-        return self._traceparent
+        return self._found[0]
+
+    @cached_property
+    def _context(self) -> SpanContext:  # type: ignore[override]  # it takes the place of what its base keeps
+        found = self._found
+        return SpanContext(int(found[1], 16), int(found[2], 16), True, _TRACE_FLAGS[found[3]])
 
 
 def _plain_parent(value: bytes | None) -> _RemoteSpan | None:
     """Read a header as nearly every sender writes it: version 00, nothing around it; None for any other."""
     found = _PLAIN_TRACEPARENT.fullmatch(value) if value is not None else None
-    if found is None:
+    if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
         return None
-    trace_id, span_id = int(found[1], 16), int(found[2], 16)
-    if not (trace_id and span_id):
-        return None
-    return _RemoteSpan(SpanContext(trace_id, span_id, True, _TRACE_FLAGS[found[3]]), found[0])
+    return _RemoteSpan(found)
 
 
 def _current_fields() -> Iterator[tuple[str, str]]:

@@ -19,8 +19,8 @@ from confluent_kafka import Message as KafkaMessage
 
 from cqrs.exceptions import DependencyUnavailableException
 from cqrs.messaging import envelope
+from cqrs.messaging.envelope import TRACE_HEADERS
 from cqrs.messaging.message import Headers, Message, Receipt
-from cqrs.messaging.tracing import TRACE_HEADERS
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, Trouble, UnsendableException, broker_failures
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import yaml
@@ -236,10 +237,9 @@ async def test_every_switch_has_its_effect(key: str) -> None:
 async def test_the_limits_have_their_effect(
     key: str, limit: Callable[[Service], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = asyncio.get_running_loop().time
     service = Service(key)
     # The handler's second is over at once: nobody waits for it.
-    monkeypatch.setattr("cqrs.command.limit.TimeLimit.deadline", lambda limit: now())
+    monkeypatch.setattr("cqrs.command.limit.TimeLimit.deadline", lambda limit: monotonic())
     assert await limit(service) == OTHER[key]
 
 

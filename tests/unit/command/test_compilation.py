@@ -9,7 +9,7 @@ from cqrs.authorization.exceptions import AuthorizationException
 from cqrs.authorization.service import AuthorizationService
 from cqrs.authorization.types import AuthorizationResult
 from cqrs.command.bus import DefaultCommandBus
-from cqrs.command.compilation import authorization_can_deny, recording, validation_can_refuse
+from cqrs.command.compilation import authorization_can_deny, recording, validation_of
 from cqrs.command.handler import CommandHandler
 from cqrs.command.metrics import CqrsMetricsService
 from cqrs.command.registry import HandlerRegistry
@@ -89,8 +89,10 @@ def test_validation_is_left_out_only_where_nothing_could_be_refused() -> None:
     class Own(CommandValidationService):
         pass
 
-    assert not validation_can_refuse(CommandValidationService(), Hookless)
-    assert validation_can_refuse(Own(), Hookless)
+    async def ask(command: object, context: ExecutionContext | None) -> None: ...
+
+    assert validation_of(CommandValidationService(), Hookless, ask) is None
+    assert validation_of(Own(), Hookless, ask) is ask
 
 
 def test_metrics_are_left_out_where_there_are_none_or_a_switch_is_off() -> None:

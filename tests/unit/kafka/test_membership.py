@@ -6,7 +6,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from aiokafka.structs import TopicPartition as KafkaPartition
 
-from cqrs.kafka.membership import Begin, Membership, ours, theirs, to_message
+from cqrs.kafka.fetching import to_message
+from cqrs.kafka.membership import Begin, Membership, ours, theirs
 from cqrs.messaging.message import Message, Position, TopicPartition
 
 ZERO, ONE = KafkaPartition("orders", 0), KafkaPartition("orders", 1)
@@ -14,6 +15,10 @@ ZERO, ONE = KafkaPartition("orders", 0), KafkaPartition("orders", 1)
 
 def record(offset: int, partition: int = 0) -> ConsumerRecord[bytes, bytes]:
     return ConsumerRecord("orders", partition, offset, 5, 1, b"k", b"v", None, 1, 1, (("h", b"x"),))
+
+
+def message(offset: int, partition: int = 0) -> Message:
+    return to_message(record(offset, partition))
 
 
 async def nothing_committed(partitions: Collection[KafkaPartition]) -> dict[KafkaPartition, OffsetAndMetadata | None]:
@@ -55,7 +60,7 @@ async def test_records_wait_until_the_listener_knows_their_partition() -> None:
     listener = SlowListener()
     membership = Membership(listener, nothing_committed, 1.0)
     announcing = await assigning(membership, listener)
-    membership.hold({ZERO: [record(1), record(2)]})
+    membership.hold({ZERO: [message(1), message(2)]})
     taking = asyncio.create_task(membership.take(None, None))
     await asyncio.sleep(0)
     assert not taking.done()
@@ -71,7 +76,7 @@ async def test_records_of_an_assignment_that_ended_are_dropped() -> None:
     listener = SlowListener()
     membership = Membership(listener, nothing_committed, 1.0)
     announcing = await assigning(membership, listener)
-    membership.hold({ZERO: [record(1)]})
+    membership.hold({ZERO: [message(1)]})
     taking = asyncio.create_task(membership.take(None, None))
     await asyncio.sleep(0)
     await membership.on_partitions_revoked([ZERO])
@@ -86,7 +91,7 @@ async def test_a_cancelled_take_leaves_the_records_to_the_next() -> None:
     listener = SlowListener()
     membership = Membership(listener, nothing_committed, 1.0)
     announcing = await assigning(membership, listener)
-    membership.hold({ZERO: [record(1)]})
+    membership.hold({ZERO: [message(1)]})
     taking = asyncio.create_task(membership.take(None, None))
     await asyncio.sleep(0)
     taking.cancel()
@@ -106,7 +111,7 @@ async def test_a_listener_that_fails_does_not_hold_the_records_back() -> None:
     membership = Membership(Failing(), nothing_committed, 1.0)
     with pytest.raises(RuntimeError, match="listener"):
         await membership.on_partitions_assigned([ZERO])
-    membership.hold({ZERO: [record(1)]})
+    membership.hold({ZERO: [message(1)]})
     assert len(await membership.take(None, None)) == 1
 
 
@@ -160,7 +165,7 @@ async def test_without_the_committed_positions_nothing_is_announced(begin: Begin
     membership = Membership(listener, begin, 0.01)
     watching = asyncio.create_task(membership.failed())
     await membership.on_partitions_assigned([ZERO])
-    membership.hold({ZERO: [record(1)]})
+    membership.hold({ZERO: [message(1)]})
     await watching
     for waiting in (membership.settled(), membership.take(None, None)):
         with pytest.raises(error):
@@ -178,7 +183,7 @@ async def test_only_what_is_wanted_is_taken_and_the_rest_stays() -> None:
     listener.may_finish.set()
     membership = Membership(listener, nothing_committed, 1.0)
     await membership.on_partitions_assigned([ZERO, ONE])
-    membership.hold({ZERO: [record(1), record(2), record(3)], ONE: [record(4, 1)]})
+    membership.hold({ZERO: [message(1), message(2), message(3)], ONE: [message(4, 1)]})
     assert not membership.holds([TopicPartition("orders", 2)])
     assert list(await membership.take([TopicPartition("orders", 2)], None)) == []
     assert [each.offset for each in await membership.take([ours(ZERO)], 2)] == [1, 2]

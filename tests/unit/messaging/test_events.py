@@ -38,7 +38,7 @@ class Encoder:
 
 def publisher(producer: MemoryProducer) -> MessageEventPublisher:
     encoders = {"avro": Encoder("orders.events-orders.Happened"), "json": Encoder(None)}
-    return MessageEventPublisher(producer, encoders, source="/orders", default_destination="e", now=lambda: NOW)
+    return MessageEventPublisher(producer, encoders, source="/orders", default_destination="e", now=NOW.timestamp)
 
 
 async def published(**keywords: object) -> Message:
