@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from benchmarks.environment import ROOT
 from benchmarks.flow.job import PARTITIONS, STAGE, Clock, TakesTurn, Turn
+from benchmarks.flow.ours import run
 from cqrs.sql.migrating import migrate
 from service.adapters.schema import MIGRATIONS
 from service.application.create_order import CreateOrder, CreateOrderHandler
@@ -29,8 +30,7 @@ async def serve(turn: Turn, clock: Clock) -> None:
     CreateOrderHandler.do_handle = _counted  # type: ignore[method-assign]
     if turn.database:
         await migrate(turn.database, MIGRATIONS)
-    async with order_service(settings(turn)):
-        await clock.finished.wait()
+    await run(order_service(settings(turn)), clock)
 
 
 def settings(turn: Turn) -> OrderSettings:

@@ -1,5 +1,6 @@
 """The contestants that are ours: the service as a team runs it, started anew for each turn."""
 
+import asyncio
 import json
 import os
 from functools import partial
@@ -52,8 +53,16 @@ async def serve(turn: Turn, clock: Clock, handlers: str, traced: bool = False, p
     trace_exporter.OTLPSpanExporter = CountingExporter  # type: ignore[misc,assignment]
     STAGE.clock, STAGE.pause_seconds = clock, pause_seconds
     parts = ServiceParts(packages=(handlers,), events=("benchmarks.flow.orders",))
-    async with Service(settings(turn), parts):
+    await run(Service(settings(turn), parts), clock)
+
+
+async def run(service: Service, clock: Clock) -> None:
+    """Run a service as its own command line does, until the clock has counted everything, and stop it."""
+    async with service:
+        running = asyncio.create_task(service.run())
         await clock.finished.wait()
+        await service.stop()
+        await running
 
 
 _PLACING = "benchmarks.flow.placing"

@@ -84,19 +84,15 @@ class MessageEventPublisher:
         topic = destination or self._default_destination
         encoder = self._encoders.get(message_format)
         if encoder is None:
-            raise UnpublishableEventException(
-                f"message_format {message_format!r} has no encoder; use one of {', '.join(sorted(self._encoders))}"
-            )
+            raise self._no_encoder(message_format)
         encoded = await encoder.encode(event, topic)
         partition_key = _key(event, key)
-        await self._producer.send(
-            OutgoingMessage(
-                topic,
-                partition_key,
-                encoded.value,
-                self._headers(encoded, partition_key, origin),
-                is_untraced=True,
-            )
+        headers = self._headers(encoded, partition_key, origin)
+        await self._producer.send(OutgoingMessage(topic, partition_key, encoded.value, headers, is_untraced=True))
+
+    def _no_encoder(self, message_format: str) -> UnpublishableEventException:
+        return UnpublishableEventException(
+            f"message_format {message_format!r} has no encoder; use one of {', '.join(sorted(self._encoders))}"
         )
 
     def _headers(self, encoded: EncodedEvent, key: bytes | None, origin: EventOrigin | None) -> Headers:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from cqrs.exceptions import ConfigurationException
-from cqrs.telemetry.light_spans import LightBatchProcessor, LightSpan
+from cqrs.telemetry.span_pipeline import LightBatchProcessor
 
 EXPORTERS: Final = ("none", "console", "otlp")
 PROTOCOLS: Final = ("http/protobuf", "grpc")
@@ -50,11 +50,11 @@ class StoppableExporter(SpanExporter):
         self._stopping = threading.Lock()
         self.refused = 0
 
-    def export(self, spans: Sequence[ReadableSpan | LightSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send `spans`, unless the exporter has been shut down."""
         taken = False
         try:
-            result = SpanExportResult.FAILURE if self._stopped.is_set() else self._exporter.export(_readable(spans))
+            result = SpanExportResult.FAILURE if self._stopped.is_set() else self._exporter.export(spans)
             taken = result is SpanExportResult.SUCCESS
             return result
         finally:
@@ -68,10 +68,6 @@ class StoppableExporter(SpanExporter):
                 return
             self._stopped.set()
         self._exporter.shutdown()
-
-
-def _readable(spans: Sequence[ReadableSpan | LightSpan]) -> list[ReadableSpan]:
-    return [span.readable() if isinstance(span, LightSpan) else span for span in spans]
 
 
 def environment_problems() -> list[str]:

@@ -24,7 +24,7 @@ from cqrs.command import metrics as bus
 from cqrs.messaging import gauges as delivery_gauges
 from cqrs.messaging import metrics as delivery
 from cqrs.messaging.gauges import Reading
-from cqrs.telemetry.light_spans import LightSpan
+from cqrs.telemetry.light_span import LightSpan
 from cqrs.telemetry.text import encodable
 
 IGNORED_TRACE_HEADERS: Final = "cqrs_trace_ignored_headers_total"
@@ -241,7 +241,7 @@ def _undeclared(name: str, declared: Mapping[str, object]) -> str:
 
 def _exemplar() -> dict[str, str] | None:
     span = trace.get_current_span()
-    if isinstance(span, LightSpan):
+    if type(span) is LightSpan:
         return {"trace_id": span.trace_hex, "span_id": span.span_hex} if span.is_recording() else None
     if not span.is_recording() or not (context := span.get_span_context()).trace_flags.sampled:
         return None

@@ -15,9 +15,10 @@ from opentelemetry.semconv.attributes.exception_attributes import (
 )
 from opentelemetry.trace import StatusCode
 
-from cqrs.telemetry.light_spans import LightSpan, LightSpans, carried, given
+from cqrs.telemetry.light_span import LightSpan, carried
+from cqrs.telemetry.light_spans import LightSpans, given
 from cqrs.telemetry.text import encodable, error_message, error_name, error_stacktrace
-from cqrs.telemetry.trace_headers import IgnoredHeader, read_context, write_context
+from cqrs.telemetry.trace_headers import SPAN_KEY, IgnoredHeader, read_context, write_context
 from cqrs.tracing import attributes as names
 from cqrs.tracing.tracer import Attributes, AttributeValue, Headers, NoTracer, Span, SpanKind
 
@@ -200,20 +201,20 @@ class _OpenSpan:
     @property
     def trace_id(self) -> str | None:
         span = self._span
-        if isinstance(span, LightSpan):
+        if type(span) is LightSpan:
             return span.trace_hex
         return f"{self._context.trace_id:032x}" if self._context.is_valid else None
 
     @property
     def span_id(self) -> str | None:
         span = self._span
-        if isinstance(span, LightSpan):
+        if type(span) is LightSpan:
             return span.span_hex
         return f"{self._context.span_id:016x}" if self._context.is_valid else None
 
     def set(self, key: str, value: AttributeValue) -> None:
         span = self._span
-        if isinstance(span, LightSpan):
+        if type(span) is LightSpan:
             span.note(key, value)
         elif span.is_recording():
             span.set_attribute(key, carried(value))
@@ -231,10 +232,13 @@ class _OpenSpan:
     def __enter__(self) -> "_OpenSpan":
         parent = self._parent
         base = otel_context.get_current() if parent is None else self._tracer.context_of(parent)
-        self._span = self._tracer.begin(self._name, self._kind, base, self._attributes, self._link)
-        self._context = self._span.get_span_context()
-        # A tracer that makes no spans (OTEL_SDK_DISABLED) leaves the sender's context current, to be passed on.
-        current = trace.set_span_in_context(self._span, base) if self._context.is_valid else base
+        span = self._span = self._tracer.begin(self._name, self._kind, base, self._attributes, self._link)
+        if type(span) is LightSpan:
+            current = Context({**base, SPAN_KEY: span})
+        else:
+            self._context = span.get_span_context()
+            # A tracer that makes no spans leaves the sender's context current, to be passed on.
+            current = trace.set_span_in_context(span, base) if self._context.is_valid else base
         self._token = otel_context.attach(current)
         return self
 
@@ -244,8 +248,10 @@ class _OpenSpan:
         if self._token is not None:
             otel_context.detach(self._token)
             self._token = None
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        if error is None:
+            pass
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.set(names.CANCELLED, True)
-        elif error is not None:
+        else:
             self.fail(error)
         self._span.end()

@@ -13,7 +13,8 @@ from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SE
 
 from cqrs.telemetry.correlation_processor import CorrelationSpanProcessor
 from cqrs.telemetry.exporters import Exported, StoppableExporter, exporters_from_environment
-from cqrs.telemetry.light_spans import LightSpans, PresetIds, SpanPipeline, limits_are_set
+from cqrs.telemetry.light_spans import LightSpans, limits_are_set
+from cqrs.telemetry.span_pipeline import PresetIds, SpanPipeline, SpanSource
 from cqrs.telemetry.trace_headers import IgnoredHeader
 from cqrs.telemetry.tracer import OpenTelemetryTracer, PassingTracer, count_nothing
 
@@ -119,7 +120,7 @@ def configure_tracing(
     made = provider.get_tracer("cqrs", version)
     if not isinstance(made, sdk.Tracer):
         return Tracing(provider, PassingTracer(ignored_header=ignored_header), exporters)
-    light = None if limits_are_set() else LightSpans(made, pipeline, ids)
+    light = None if limits_are_set() else LightSpans(SpanSource(made, pipeline, ids))
     return Tracing(provider, OpenTelemetryTracer(made, ignored_header=ignored_header, light=light), exporters)
 
 

@@ -127,13 +127,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "do not wait for the event's acknowledgement",
         DURABLE,
         "cqrs/messaging/events.py",
-        "        await self._producer.send(\n"
-        "            OutgoingMessage(topic, partition_key, encoded.value, self._headers(encoded, partition_key, origin))\n"
-        "        )\n",
+        "        await self._producer.send(OutgoingMessage(topic, partition_key, encoded.value, headers, is_untraced=True))\n",
         "        import asyncio\n"
-        "        asyncio.ensure_future(self._producer.send(\n"
-        "            OutgoingMessage(topic, partition_key, encoded.value, self._headers(encoded, partition_key, origin))\n"
-        "        ))\n",
+        "        asyncio.ensure_future(\n"
+        "            self._producer.send(OutgoingMessage(topic, partition_key, encoded.value, headers, is_untraced=True))\n"
+        "        )\n",
         (f"{MESSAGING}/test_events.py", "tests/scenario/test_ack_before_handler.py"),
     ),
     Mutation(
