@@ -4,6 +4,8 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.context import Context, attach, detach
 
+from tests.unit.telemetry.traced import Traced
+
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +18,11 @@ def no_outer_span() -> Iterator[None]:
     token = attach(Context())
     yield
     detach(token)
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Traced, Traced]]:
+    light, whole = Traced(monkeypatch, light=True), Traced(monkeypatch, light=False)
+    yield light, whole
+    for each in (light, whole):
+        each.tracing.shutdown(5)
