@@ -33,6 +33,11 @@ class Bounce:
     per_second: float = 200.0
     away_seconds: float = 5.0
 
+    @property
+    def again(self) -> str:
+        """Return the arguments that run this alone."""
+        return f"{NAME} --seed {self.seed} --rounds {self.rounds}"
+
 
 def run_bounce(bounce: Bounce, cluster: KafkaCluster, progress: Progress) -> Result:
     """Send all the time, kill one broker after the other, judge."""
@@ -64,7 +69,7 @@ def run_bounce(bounce: Bounce, cluster: KafkaCluster, progress: Progress) -> Res
         f"seed {bounce.seed}, 3 brokers, {where.database}",
         measured,
         deployment.problems,
-        f"{NAME} --seed {bounce.seed} --rounds {bounce.rounds}",
+        bounce.again,
         time.monotonic() - begun,
     )
 

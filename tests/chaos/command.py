@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.chaos import broker_bounce, kill9_matrix, options, rebalance_storm, sigterms, soak
 from tests.chaos.page import keep
 from tests.chaos.prove import prove
-from tests.chaos.results import Progress, Result, summary, table
+from tests.chaos.results import Notes, Progress, Result, summary, table
 from tests.chaos.servers import Servers
 
 AT_ONCE = 2
@@ -27,9 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Servers(progress) as servers:
         if chosen.prove:
             return prove(servers.kafka, progress)
-        results: list[Result] = []
-        for name in chosen.scenarios:
-            results += _SCENARIOS[name](chosen, servers, progress)
+        results = [result for name in chosen.scenarios for result in _Runs(chosen, servers, progress).of(name)]
     for failed in [each for each in results if each.problems]:
         sys.stdout.write(f"\n{failed.evidence()}\n")
     lines = summary(results)
@@ -39,58 +37,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(each.problems for each in results))
 
 
-def _matrix(chosen: argparse.Namespace, servers: Servers, progress: Progress) -> list[Result]:
-    def run(matrix: kill9_matrix.Matrix) -> Result:
-        where = places[matrix.seed]
-        again = f"{kill9_matrix.NAME} --seed {matrix.seed}"
-        return _told(kill9_matrix.NAME, again, progress, lambda: kill9_matrix.run_seed(matrix, where, progress))
+class _Runs:
+    """Run the scenarios that are chosen, and tell how each one ended."""
 
-    matrices = options.matrices(chosen)
-    places = {each.seed: servers.where(postgres=options.is_on_postgres(chosen, each.seed)) for each in matrices}
-    with ThreadPoolExecutor(chosen.at_once or AT_ONCE) as pool:
-        return list(pool.map(run, matrices))
+    def __init__(self, chosen: argparse.Namespace, servers: Servers, progress: Progress) -> None:
+        self._chosen = chosen
+        self._servers = servers
+        self._progress = progress
+        self._notes = Notes(chosen.notes)
 
+    def of(self, name: str) -> Sequence[Result]:
+        """Run one scenario: once, or for each seed."""
+        if name == kill9_matrix.NAME:
+            with ThreadPoolExecutor(self._chosen.at_once or AT_ONCE) as pool:
+                return list(pool.map(self._seed, options.matrices(self._chosen)))
+        return [self._told(name, *self._one(name))]
 
-def _storm(chosen: argparse.Namespace, servers: Servers, progress: Progress) -> list[Result]:
-    storm, where = options.storm(chosen), servers.where()
-    run = lambda: rebalance_storm.run_storm(storm, where, progress)  # noqa: E731
-    return [_told(rebalance_storm.NAME, rebalance_storm.NAME, progress, run)]
+    def _one(self, name: str) -> tuple[str, Callable[[], Result]]:
+        chosen, servers, progress = self._chosen, self._servers, self._progress
+        if name == rebalance_storm.NAME:
+            storm = options.storm(chosen)
+            return storm.again, lambda: rebalance_storm.run_storm(storm, servers.where(), progress)
+        if name == sigterms.NAME:
+            stops = options.stops(chosen)
+            return stops.again, lambda: sigterms.run_sigterms(stops, servers.where(), progress)
+        if name == broker_bounce.NAME:
+            bounce = options.bounce(chosen)
+            return bounce.again, lambda: broker_bounce.run_bounce(bounce, servers.cluster, progress)
+        soaking = options.soaking(chosen)
+        return soaking.again, lambda: soak.run_soak(soaking, servers.cluster, progress)
 
+    def _seed(self, matrix: kill9_matrix.Matrix) -> Result:
+        postgres = options.is_on_postgres(self._chosen, matrix.seed)
+        where = self._servers.where(postgres=postgres)
+        run = lambda: kill9_matrix.run_seed(matrix, where, self._progress)  # noqa: E731
+        return self._told(kill9_matrix.NAME, matrix.again(where.database), run)
 
-def _stops(chosen: argparse.Namespace, servers: Servers, progress: Progress) -> list[Result]:
-    stops, where = options.stops(chosen), servers.where()
-    run = lambda: sigterms.run_sigterms(stops, where, progress)  # noqa: E731
-    return [_told(sigterms.NAME, sigterms.NAME, progress, run)]
-
-
-def _bounce(chosen: argparse.Namespace, servers: Servers, progress: Progress) -> list[Result]:
-    bounce, cluster = options.bounce(chosen), servers.cluster
-    run = lambda: broker_bounce.run_bounce(bounce, cluster, progress)  # noqa: E731
-    return [_told(broker_bounce.NAME, broker_bounce.NAME, progress, run)]
-
-
-def _soak(chosen: argparse.Namespace, servers: Servers, progress: Progress) -> list[Result]:
-    soaking, cluster = options.soaking(chosen), servers.cluster
-    run = lambda: soak.run_soak(soaking, cluster, progress)  # noqa: E731
-    return [_told(soak.NAME, soak.NAME, progress, run)]
-
-
-_SCENARIOS = {
-    kill9_matrix.NAME: _matrix,
-    rebalance_storm.NAME: _storm,
-    sigterms.NAME: _stops,
-    broker_bounce.NAME: _bounce,
-    soak.NAME: _soak,
-}
-
-
-def _told(name: str, again: str, progress: Progress, run: Callable[[], Result]) -> Result:
-    """Run a scenario and tell its end; one that broke down is a failed one, and the others go on."""
-    begun = time.monotonic()
-    try:
-        result = run()
-    except Exception as error:
-        trace = "".join(traceback.format_exception(error))
-        result = Result(name, "broke down", {}, [trace], again, time.monotonic() - begun)
-    progress.say(f"{name}, {result.run}: {result.verdict} in {result.seconds:.0f} s; {result.line()}")
-    return result
+    def _told(self, name: str, again: str, run: Callable[[], Result]) -> Result:
+        """Run it unless the notes have it; one that broke down is a failed one, and the others go on."""
+        result = self._notes.find(name, again)
+        if result is not None:
+            self._progress.say(f"{name}, {result.run}: {result.verdict} before")
+            return result
+        begun = time.monotonic()
+        try:
+            result = run()
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error))
+            result = Result(name, "broke down", {}, [trace], again, time.monotonic() - begun)
+        self._notes.add(result)
+        self._progress.say(f"{name}, {result.run}: {result.verdict} in {result.seconds:.0f} s; {result.line()}")
+        return result

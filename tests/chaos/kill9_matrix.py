@@ -49,6 +49,12 @@ class Matrix:
         chance.shuffle(drawn)
         return drawn
 
+    def again(self, database: str) -> str:
+        """Return the arguments that run this alone."""
+        at = "" if tuple(self.at) == POINTS else f" --at {','.join(dict.fromkeys(self.at))}"
+        on = " --database postgres" if database == "PostgreSQL" else ""
+        return f"{NAME} --seed {self.seed} --commands {self.commands}{at}{on}"
+
     def _most(self, point: str) -> int:
         """Return how many passages there are in each life for certain."""
         if point in _ONCE:
@@ -72,14 +78,12 @@ def run_seed(matrix: Matrix, where: Where, progress: Progress) -> Result:
                 f"{deployment.outcomes.repeats} repeated, but {lives.killed} kills may repeat {most} at most"
             )
         measured = {"kills": lives.killed, **deployment.measured(), "most after one kill": lives.most_repeated}
-    at = "" if tuple(matrix.at) == POINTS else f" --at {','.join(dict.fromkeys(matrix.at))}"
     return Result(
         NAME,
         f"seed {matrix.seed}, {where.database}",
         measured,
         deployment.problems,
-        f"{NAME} --seed {matrix.seed} --commands {matrix.commands}{at}"
-        + (" --database postgres" if where.postgres else ""),
+        matrix.again(where.database),
         time.monotonic() - begun,
     )
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.chaos import broker_bounce, kill9_matrix, rebalance_storm, sigterms, soak
 
@@ -25,7 +26,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     reader.add_argument("--short", action="store_true", help="a minute or two of it, without the soak")
     reader.add_argument("--write", action="store_true", help="keep the results in docs/chaos.md")
     reader.add_argument("--prove", action="store_true", help="break our own code instead, and see that it is noticed")
-    reader.add_argument("--seed", type=int, help="run this seed alone")
+    reader.add_argument(
+        "--notes", type=Path, help="a file of results: what is in it is not run again, what is run is added"
+    )
+    reader.add_argument("--seed", type=_seeds, default=(), help="run these seeds alone: 7, or 1-4")
     reader.add_argument("--at", help=f"{kill9_matrix.NAME}: die only at these points: acked,random,...")
     reader.add_argument("--commands", type=_positive, help=f"{kill9_matrix.NAME}: for each seed")
     reader.add_argument("--database", choices=("sqlite", "postgres"), help=f"{kill9_matrix.NAME}: for every seed")
@@ -50,13 +54,13 @@ def matrices(chosen: argparse.Namespace) -> Sequence[kill9_matrix.Matrix]:
     at = kill9_matrix.POINTS
     if chosen.at:
         at = tuple(chosen.at.split(",")) * kill9_matrix.RANDOM_TIMES
-    seeds = [chosen.seed] if chosen.seed is not None else range(1, 2 if chosen.short else SEEDS + 1)
+    seeds = chosen.seed or range(1, 2 if chosen.short else SEEDS + 1)
     return [kill9_matrix.Matrix(seed, commands, at) for seed in seeds]
 
 
 def storm(chosen: argparse.Namespace) -> rebalance_storm.Storm:
     """Return the storm that is chosen."""
-    seed = chosen.seed or 1
+    seed = _first(chosen)
     if chosen.short:
         return rebalance_storm.Storm(seed, 6, 24, chosen.records or 20_000)
     return rebalance_storm.Storm(seed, records=chosen.records or 500_000)
@@ -64,17 +68,17 @@ def storm(chosen: argparse.Namespace) -> rebalance_storm.Storm:
 
 def stops(chosen: argparse.Namespace) -> sigterms.Sigterms:
     """Return the SIGTERMs that are chosen."""
-    return sigterms.Sigterms(chosen.seed or 1, chosen.stops or (5 if chosen.short else 100))
+    return sigterms.Sigterms(_first(chosen), chosen.stops or (5 if chosen.short else 100))
 
 
 def bounce(chosen: argparse.Namespace) -> broker_bounce.Bounce:
     """Return the bouncing of brokers that is chosen."""
-    return broker_bounce.Bounce(chosen.seed or 1, chosen.rounds or (1 if chosen.short else 3))
+    return broker_bounce.Bounce(_first(chosen), chosen.rounds or (1 if chosen.short else 3))
 
 
 def soaking(chosen: argparse.Namespace) -> soak.Soak:
     """Return the soak that is chosen."""
-    return soak.Soak(chosen.seed or 1, float(chosen.seconds or 900))
+    return soak.Soak(_first(chosen), float(chosen.seconds or 900))
 
 
 def is_on_postgres(chosen: argparse.Namespace, seed: int) -> bool:
@@ -82,6 +86,15 @@ def is_on_postgres(chosen: argparse.Namespace, seed: int) -> bool:
     if chosen.database is not None:
         return bool(chosen.database == "postgres")
     return seed % POSTGRES_EVERY == 0
+
+
+def _first(chosen: argparse.Namespace) -> int:
+    return int(next(iter(chosen.seed), 1))
+
+
+def _seeds(text: str) -> Sequence[int]:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def _positive(text: str) -> int:

@@ -57,6 +57,11 @@ class Storm:
     work_seconds: float = 0.01
     most_seconds: float = 3_600.0
 
+    @property
+    def again(self) -> str:
+        """Return the arguments that run this alone."""
+        return f"{NAME} --seed {self.seed} --records {self.records}"
+
 
 def run_storm(storm: Storm, where: Where, progress: Progress) -> Result:
     """Send, shake the group until everything is copied, judge."""
@@ -94,7 +99,7 @@ def run_storm(storm: Storm, where: Where, progress: Progress) -> Result:
             "records/s": round(storm.records / group.seconds) if group.seconds else 0,
         },
         problems,
-        f"{NAME} --seed {storm.seed} --records {storm.records}",
+        storm.again,
         time.monotonic() - begun,
     )
 

@@ -1,10 +1,13 @@
 """What a scenario found, and how it is shown."""
 
+import json
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 _SHOWN = 12
 
@@ -45,6 +48,34 @@ class Result:
         if len(self.problems) > _SHOWN:
             shown.append(f"    ... {len(self.problems)} in all")
         return "\n".join([f"{self.scenario}, {self.run}: FAILED", *shown, f'    again: make chaos ARGS="{self.again}"'])
+
+
+class Notes:
+    """Keep results in a file, so that a long run may be made in several parts.
+
+    Args:
+        file: Where, a line for each; None keeps nothing.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def find(self, scenario: str, again: str) -> Result | None:
+        """Return the result of a run, if it was made before and nothing was wrong."""
+        if self._file is None or not self._file.exists():
+            return None
+        for line in self._file.read_text("utf-8").splitlines():
+            found = Result(**json.loads(line))
+            if (found.scenario, found.again) == (scenario, again) and not found.problems:
+                return found
+        return None
+
+    def add(self, result: Result) -> None:
+        """Keep a result."""
+        if self._file is not None:
+            with self._lock, self._file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(asdict(result), default=str) + "\n")
 
 
 class Progress:

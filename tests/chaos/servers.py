@@ -1,6 +1,7 @@
 """The servers that the scenarios run on, each started when one asks for it first."""
 
 import os
+import threading
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
@@ -19,6 +20,7 @@ class Servers:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._closing = ExitStack()
+        self._starting = threading.Lock()
 
     def __enter__(self) -> Self:
         """Return itself; nothing is started yet."""
@@ -56,4 +58,5 @@ class Servers:
 
     def where(self, *, postgres: bool = False) -> Where:
         """Return one broker, and PostgreSQL if asked for and installed."""
-        return Where(self.kafka, postgres=self.postgres if postgres else None)
+        with self._starting:  # seeds run beside each other
+            return Where(self.kafka, postgres=self.postgres if postgres else None)

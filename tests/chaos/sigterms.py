@@ -31,6 +31,11 @@ class Sigterms:
     stops: int = 100
     per_second: float = 200.0
 
+    @property
+    def again(self) -> str:
+        """Return the arguments that run this alone."""
+        return f"{NAME} --seed {self.seed} --stops {self.stops}"
+
 
 def run_sigterms(sigterms: Sigterms, where: Where, progress: Progress) -> Result:
     """Send all the time, stop one process after the other, judge."""
@@ -64,6 +69,6 @@ def run_sigterms(sigterms: Sigterms, where: Where, progress: Progress) -> Result
         f"{sigterms.stops} stops, {where.database}",
         measured,
         deployment.problems,
-        f"{NAME} --seed {sigterms.seed} --stops {sigterms.stops}",
+        sigterms.again,
         time.monotonic() - begun,
     )

@@ -39,6 +39,11 @@ class Soak:
     probe: int = 5_000
     fault_seconds: float = 20.0
 
+    @property
+    def again(self) -> str:
+        """Return the arguments that run this alone."""
+        return f"{NAME} --seed {self.seed} --seconds {self.seconds:.0f}"
+
 
 def run_soak(soak: Soak, cluster: KafkaCluster, progress: Progress) -> Result:
     """Find the top rate, send at half of it with faults, look at the process all the time, judge."""
@@ -72,7 +77,7 @@ def run_soak(soak: Soak, cluster: KafkaCluster, progress: Progress) -> Result:
         f"{soak.seconds:.0f} s, {where.database}",
         measured,
         deployment.problems,
-        f"{NAME} --seed {soak.seed} --seconds {soak.seconds:.0f}",
+        soak.again,
         time.monotonic() - begun,
     )
 

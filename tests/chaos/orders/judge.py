@@ -92,7 +92,9 @@ class Trial:
     def _refusals(self, states: States) -> Iterator[str]:
         numbers = {each.id: number for number, each in enumerate(self.commands)}
         first = self._first_events()
-        positions = [first.get(each.id) for each in self.commands]
+        # Of a command that was refused as well, nobody knows what came first.
+        refused = {each.command for each in self.refused}
+        positions = [None if each.id in refused else first.get(each.id) for each in self.commands]
         lowest = [0, *accumulate((each or 0 for each in positions), max)]
         last = len(states) - 1
         highest = [*accumulate((last if each is None else each - 1 for each in reversed(positions)), min)][::-1]

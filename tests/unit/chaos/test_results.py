@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from tests.chaos.page import BEGIN, END, PAGE, with_rows
-from tests.chaos.results import Line, Result, summary, table
+from tests.chaos.results import Line, Notes, Result, summary, table
 
 
 def result(run: str, *problems: str, **measured: object) -> Result:
@@ -58,3 +60,17 @@ def test_the_page_of_this_project_has_its_place() -> None:
     text = PAGE.read_text("utf-8")
 
     assert with_rows(text, [], "") == text
+
+
+def test_notes_keep_what_passed_and_have_the_rest_run_again(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "notes")
+    assert notes.find("kill9_matrix", "kill9_matrix --seed 1") is None
+
+    notes.add(result("1", commands=5))
+    notes.add(result("2", "o-1 was lost", commands=5))
+
+    found = notes.find("kill9_matrix", "kill9_matrix --seed 1")
+    assert found is not None
+    assert found.measured == {"commands": 5}
+    assert notes.find("kill9_matrix", "kill9_matrix --seed 2") is None
+    assert Notes(None).find("kill9_matrix", "kill9_matrix --seed 1") is None

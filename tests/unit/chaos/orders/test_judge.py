@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.orders.judge import Published, Refused, Trial
@@ -78,6 +78,7 @@ def lived(commands: Sequence[Command], chance: random.Random, crashes: int) -> S
     return service
 
 
+@settings(max_examples=300)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 25), crashes=st.integers(0, 6))
 def test_whatever_at_least_once_may_do_is_accepted(seed: int, count: int, crashes: int) -> None:
     commands = [replace(each, order="o") for each in commands_of(seed, count)]
