@@ -39,10 +39,10 @@ class Bounce:
         return f"{NAME} --seed {self.seed} --rounds {self.rounds}"
 
 
-def run_bounce(bounce: Bounce, cluster: KafkaCluster, progress: Progress) -> Result:
+def run_bounce(bounce: Bounce, cluster: KafkaCluster, postgres: str | None, progress: Progress) -> Result:
     """Send all the time, kill one broker after the other, judge."""
     begun = time.monotonic()
-    where = Where(cluster.bootstrap_servers, COPIES)
+    where = Where(cluster.bootstrap_servers, COPIES, postgres)
     with Deployment(where, f"b{bounce.seed}", {"kafka_session_timeout_ms": 30_000}) as deployment:
         commands = commands_of(bounce.seed, int(bounce.per_second * _SECONDS * bounce.rounds), deployment.prefix)
         members = [deployment.begin() for _ in range(2)]

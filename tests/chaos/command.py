@@ -57,15 +57,15 @@ class _Runs:
         chosen, servers, progress = self._chosen, self._servers, self._progress
         if name == rebalance_storm.NAME:
             storm = options.storm(chosen)
-            return storm.again, lambda: rebalance_storm.run_storm(storm, servers.where(), progress)
+            return storm.again, lambda: rebalance_storm.run_storm(storm, servers.kafka, progress)
         if name == sigterms.NAME:
             stops = options.stops(chosen)
-            return stops.again, lambda: sigterms.run_sigterms(stops, servers.where(), progress)
+            return stops.again, lambda: sigterms.run_sigterms(stops, servers.where(postgres=True), progress)
         if name == broker_bounce.NAME:
             bounce = options.bounce(chosen)
-            return bounce.again, lambda: broker_bounce.run_bounce(bounce, servers.cluster, progress)
+            return bounce.again, lambda: broker_bounce.run_bounce(bounce, servers.cluster, servers.url, progress)
         soaking = options.soaking(chosen)
-        return soaking.again, lambda: soak.run_soak(soaking, servers.cluster, progress)
+        return soaking.again, lambda: soak.run_soak(soaking, servers.cluster, servers.postgres, progress)
 
     def _seed(self, matrix: kill9_matrix.Matrix) -> Result:
         postgres = options.is_on_postgres(self._chosen, matrix.seed)

@@ -9,6 +9,7 @@ from typing import Self
 from tests.chaos.orders.deployment import Deployment
 from tests.chaos.orders.model import Command
 
+AHEAD = 2_000
 _STEP_SECONDS = 0.2
 
 
@@ -19,12 +20,16 @@ class Load:
         deployment: Where to.
         commands: What; when all are sent, nothing more is.
         per_second: How many.
+        ahead: How many of them may be without an outcome; the sending waits for the rest.
     """
 
-    def __init__(self, deployment: Deployment, commands: Sequence[Command], per_second: float) -> None:
+    def __init__(
+        self, deployment: Deployment, commands: Sequence[Command], per_second: float, ahead: int = AHEAD
+    ) -> None:
         self._deployment = deployment
         self._commands = commands
         self._per_second = per_second
+        self._ahead = ahead
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send, name="load", daemon=True)
         self._failure: Exception | None = None
@@ -48,8 +53,11 @@ class Load:
         sent = 0
         try:
             while sent < len(self._commands) and not self._stop.wait(_STEP_SECONDS):
-                due = min(int((time.monotonic() - begun) * self._per_second), len(self._commands))
-                self._deployment.send(self._commands[sent:due])
-                sent = due
+                self._deployment.outcomes.read()
+                room = self._ahead - len(self._deployment.sent) + self._deployment.outcomes.settled
+                due = min(int((time.monotonic() - begun) * self._per_second), len(self._commands), sent + room)
+                if due > sent:
+                    self._deployment.send(self._commands[sent:due])
+                    sent = due
         except Exception as failure:
             self._failure = failure

@@ -14,7 +14,6 @@ from cqrs.messaging.message import Message
 from cqrs.testing.history import History
 from tests.chaos import logs
 from tests.chaos.member import COMMIT_RECORDS, IN_FLIGHT, Membership, run_member
-from tests.chaos.orders.deployment import Where
 from tests.chaos.processes import Forked
 from tests.chaos.results import Progress, Result
 
@@ -63,24 +62,24 @@ class Storm:
         return f"{NAME} --seed {self.seed} --records {self.records}"
 
 
-def run_storm(storm: Storm, where: Where, progress: Progress) -> Result:
+def run_storm(storm: Storm, kafka: str, progress: Progress) -> Result:
     """Send, shake the group until everything is copied, judge."""
     begun = time.monotonic()
     name = f"storm{storm.seed}x{time.time_ns() // 1_000_000 % 10**9}"
     source, target = f"{name}.in", f"{name}.out"
-    logs.create(where.kafka, {source: storm.partitions, target: COPIES}, where.copies)
+    logs.create(kafka, {source: storm.partitions, target: COPIES})
     keys = [f"k{number}".encode() for number in range(storm.partitions * KEYS_PER_PARTITION)]
     logs.send(
-        where.kafka,
+        kafka,
         source,
         ((keys[number % len(keys)], b"%d" % number, []) for number in range(storm.records)),
     )
     progress.say(f"{NAME}: {storm.records:,} records sent")
-    group = Group(storm, Membership(where.kafka, name, source, target, storm.session_seconds, storm.work_seconds))
+    group = Group(storm, Membership(kafka, name, source, target, storm.session_seconds, storm.work_seconds))
     problems: list[str] = []
-    with logs.Log(where.kafka, source) as log:
+    with logs.Log(kafka, source) as log:
         ends = log.ends()
-    with logs.Log(where.kafka, target) as log:
+    with logs.Log(kafka, target) as log:
         try:
             group.shake(ends, progress)
         except TimeoutError as error:

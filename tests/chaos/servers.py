@@ -48,15 +48,20 @@ class Servers:
         return self._closing.enter_context(KafkaCluster(resolve_jars(), brokers=3))
 
     @cached_property
-    def postgres(self) -> str | None:
-        """Return the URL of a PostgreSQL, or None where it is not installed."""
+    def postgres(self) -> PostgresServer | None:
+        """Return a PostgreSQL that may be stopped, or None where it is not installed."""
         if find_postgres() is None:
             self._progress.say("PostgreSQL is not installed (Debian: apt-get install -y postgresql): SQLite instead")
             return None
         self._progress.say("starting a PostgreSQL")
-        return self._closing.enter_context(PostgresServer()).url()
+        return self._closing.enter_context(PostgresServer())
 
-    def where(self, *, postgres: bool = False) -> Where:
+    def where(self, *, postgres: bool) -> Where:
         """Return one broker, and PostgreSQL if asked for and installed."""
         with self._starting:  # seeds run beside each other
-            return Where(self.kafka, postgres=self.postgres if postgres else None)
+            return Where(self.kafka, postgres=self.url if postgres else None)
+
+    @property
+    def url(self) -> str | None:
+        """Return the URL of PostgreSQL, or None where it is not installed."""
+        return None if self.postgres is None else self.postgres.url()

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from cqrs.testing.kafka_cluster import KafkaCluster
+from cqrs.testing.postgres_server import PostgresServer
 from tests.chaos.broker_bounce import COPIES
 from tests.chaos.growth import Sample, growths, sample
 from tests.chaos.load import Load
@@ -45,17 +46,17 @@ class Soak:
         return f"{NAME} --seed {self.seed} --seconds {self.seconds:.0f}"
 
 
-def run_soak(soak: Soak, cluster: KafkaCluster, progress: Progress) -> Result:
+def run_soak(soak: Soak, cluster: KafkaCluster, postgres: PostgresServer | None, progress: Progress) -> Result:
     """Find the top rate, send at half of it with faults, look at the process all the time, judge."""
     begun = time.monotonic()
-    where = Where(cluster.bootstrap_servers, COPIES)
+    where = Where(cluster.bootstrap_servers, COPIES, None if postgres is None else postgres.url())
     with Deployment(where, f"k{soak.seed}", {"kafka_session_timeout_ms": 10_000}) as deployment:
         watched = deployment.begin(count_tasks=True)
         deployment.ready(watched)
         top = _top_rate(soak, deployment)
         progress.say(f"{NAME}: top rate {top:.0f} commands a second")
         commands = commands_of(soak.seed, int(top / 2 * soak.seconds), f"{deployment.prefix}-paced")
-        faults = Faults(soak.seed, deployment, cluster)
+        faults = Faults(soak.seed, deployment, cluster, postgres)
         with Load(deployment, commands, top / 2):
             samples = _watch(soak, deployment, watched, faults, progress)
         deployment.settle()
@@ -89,10 +90,13 @@ class Faults:
         count: How often it did.
     """
 
-    def __init__(self, seed: int, deployment: Deployment, cluster: KafkaCluster) -> None:
+    def __init__(
+        self, seed: int, deployment: Deployment, cluster: KafkaCluster, postgres: PostgresServer | None
+    ) -> None:
         self._chance = random.Random(f"faults {seed}")
         self._deployment = deployment
         self._cluster = cluster
+        self._postgres = postgres
         self._second: Forked | None = None
         self.count = 0
 
@@ -101,7 +105,7 @@ class Faults:
         acts: Sequence[tuple[str, Callable[[], None]]] = (
             ("a broker is killed", self._kill_broker),
             ("a broker restarts", self._restart_broker),
-            ("the database is locked", self._lock_database),
+            ("the database crashes, or is locked", self._harm_database),
             ("a member joins or leaves", self._change_members),
             ("a member joins or is killed", self._kill_member),
         )
@@ -126,7 +130,12 @@ class Faults:
         broker.stop()
         broker.start()
 
-    def _lock_database(self) -> None:
+    def _harm_database(self) -> None:
+        if self._postgres is not None:
+            self._postgres.stop("immediate")
+            time.sleep(_LOCKED_SECONDS)
+            self._postgres.start()
+            return
         with closing(
             sqlite3.connect(self._deployment.sqlite, timeout=SETTLE_SECONDS, isolation_level=None)
         ) as database:

@@ -1,5 +1,6 @@
 """What the topics say became of the commands of one run."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -34,6 +35,7 @@ class Outcomes:
         self.published: list[Published] = []
         self.refused: list[Refused] = []
         self.repeats = 0
+        self._reading = threading.Lock()
 
     @property
     def settled(self) -> int:
@@ -41,7 +43,16 @@ class Outcomes:
         return len(self._settled)
 
     def read(self) -> int:
-        """Read on to the present end, and return how many outcomes there are, repeats too."""
+        """Read on to the present end, and return how many outcomes there are, repeats too; from any thread."""
+        with self._reading:
+            self._read()
+            return len(self.published) + len(self.refused)
+
+    def of(self, order: str) -> tuple[Sequence[Published], Sequence[Refused]]:
+        """Return the events and the dead letters of one order."""
+        return self._by_order[order]
+
+    def _read(self) -> None:
         for message in own(self._events.to_end(), self._prefix):
             event = published(message)
             self.published.append(event)
@@ -52,11 +63,6 @@ class Outcomes:
             self.refused.append(letter)
             self._by_order[(message.key or b"").decode()][1].append(letter)
             self._settle(letter.command)
-        return len(self.published) + len(self.refused)
-
-    def of(self, order: str) -> tuple[Sequence[Published], Sequence[Refused]]:
-        """Return the events and the dead letters of one order."""
-        return self._by_order[order]
 
     def history(self, commands: Sequence[Command]) -> History:
         """Return the history of the commands.
