@@ -45,8 +45,11 @@ class Load:
         """End."""
         self._stop.set()
         self._thread.join()
-        if self._failure is not None and error is None:
+        if self._failure is None:
+            return
+        if error is None:
             raise self._failure
+        error.add_note(f"The sending had ended before, with {self._failure!r}.")
 
     def _send(self) -> None:
         begun = time.monotonic()

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from cqrs.messaging.message import Message
 
-SECONDS = 60.0
+SECONDS = 180.0
 
 Headers = list[tuple[str, str | bytes | None]]
 _AT_ONCE = 10_000
@@ -111,10 +111,13 @@ class Log:
 def create(bootstrap_servers: str, topics: Mapping[str, int], copies: int = 1, **config: str) -> None:
     """Create topics with so many partitions; those that are there stay."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
-    there = admin.list_topics(timeout=SECONDS).topics
-    new = [NewTopic(name, count, copies, config=config) for name, count in topics.items() if name not in there]
-    for made in admin.create_topics(new).values() if new else ():
-        made.result(SECONDS)
+    new = [NewTopic(name, count, copies, config=config) for name, count in topics.items()]
+    for made in admin.create_topics(new).values():
+        try:
+            made.result(SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
 
 def send(bootstrap_servers: str, topic: str, records: Iterable[tuple[bytes, bytes, Headers]]) -> None:

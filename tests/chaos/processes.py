@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.chaos.counted import count_tasks
 
-SECONDS = 60.0
+SECONDS = 120.0
 _LOADED = [
     "service.bootstrap",
     "cqrs.cli.app",
@@ -26,6 +26,8 @@ _LOADED = [
     "aiosqlite",
     "tests.chaos.member",
 ]
+
+_LOOK_SECONDS = 0.2
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(_LOADED)
@@ -124,4 +126,4 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = SECONDS) -
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.05)
+        time.sleep(_LOOK_SECONDS)

@@ -23,7 +23,7 @@ PARTITIONS = 6
 IN_FLIGHT = 50
 COMMIT_RECORDS = 50
 SESSION_SECONDS = 2.0
-SETTLE_SECONDS = 300.0
+SETTLE_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Deployment:
         logs.create(self._where.kafka, topics, self._where.copies)
         if self._where.postgres is not None:
             database.create_postgres(self._where.postgres, self.prefix)
+        self._commands = logs.Log(self._where.kafka, self._topic)
         self.outcomes = Outcomes(self._where.kafka, EVENTS, self._letters, self.prefix)
         return self
 
@@ -89,6 +90,7 @@ class Deployment:
             if process.exit_code is None:
                 process.kill()
         self.outcomes.close()
+        self._commands.close()
         if error is None and not self.problems:
             shutil.rmtree(self._folder)
 
@@ -135,13 +137,16 @@ class Deployment:
         self._sent += commands
 
     def move(self) -> None:
-        """Wait until something more is settled.
+        """Wait until something more is settled, or everything that was sent is committed.
 
         Raises:
             TimeoutError: nothing was in time.
         """
         before = self.outcomes.read()
-        wait_until(lambda: self.outcomes.read() > before, f"an outcome in {self._letters} or {EVENTS}")
+        wait_until(
+            lambda: self.outcomes.read() > before or self._is_all_committed(),
+            f"an outcome in {self._letters} or {EVENTS}",
+        )
 
     def settle(self) -> None:
         """Wait until everything that was sent is committed.
@@ -149,13 +154,7 @@ class Deployment:
         Raises:
             TimeoutError: it was not in time.
         """
-        with logs.Log(self._where.kafka, self._topic) as log:
-            ends = [end for _, end in sorted(log.ends().items())]
-        wait_until(
-            lambda: list(logs.committed(self._where.kafka, self._group, self._topic, PARTITIONS)) == ends,
-            f"everything in {self._topic} is committed",
-            SETTLE_SECONDS,
-        )
+        wait_until(self._is_all_committed, f"everything in {self._topic} is committed", SETTLE_SECONDS)
 
     def stop(self, process: Forked) -> None:
         """Tell a process to end in order; that it does not is a problem."""
@@ -193,6 +192,10 @@ class Deployment:
             "lost": len(self._sent) - self.outcomes.settled,
             "repeated": self.outcomes.repeats,
         }
+
+    def _is_all_committed(self) -> bool:
+        ends = [end for _, end in sorted(self._commands.ends().items())]
+        return ends == list(logs.committed(self._where.kafka, self._group, self._topic, PARTITIONS))
 
     def _settings(self) -> Mapping[str, object]:
         topics = {EVENTS: PARTITIONS, self._topic: PARTITIONS, self._letters: PARTITIONS}
