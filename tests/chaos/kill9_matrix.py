@@ -17,7 +17,10 @@ COMMANDS = 10_000
 RANDOM = "random"
 RANDOM_TIMES = 5
 POINTS: tuple[str, ...] = (*CrashPoint, *(RANDOM,) * RANDOM_TIMES)
-"""Where a process dies once, for each seed."""
+"""Where a process dies, once each, for each seed."""
+
+SHORT_POINTS: tuple[str, ...] = (*CrashPoint, RANDOM, RANDOM)
+"""The same of a short run."""
 
 REPEATED_AFTER_A_KILL = IN_FLIGHT + 2 * COMMIT_RECORDS
 """What was in work, what was done since the last commit, and what was done while the next one was on its way."""
@@ -51,7 +54,8 @@ class Matrix:
 
     def again(self, database: str) -> str:
         """Return the arguments that run this alone."""
-        at = "" if tuple(self.at) == POINTS else f" --at {','.join(dict.fromkeys(self.at))}"
+        known = {POINTS: "", SHORT_POINTS: " --short"}
+        at = known.get(tuple(self.at), f" --at {','.join(dict.fromkeys(self.at))}")
         on = " --database postgres" if database == "PostgreSQL" else ""
         return f"{NAME} --seed {self.seed} --commands {self.commands}{at}{on}"
 

@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def matrices(chosen: argparse.Namespace) -> Sequence[kill9_matrix.Matrix]:
     """Return what is drawn from each seed that is chosen."""
     commands = chosen.commands or (1_000 if chosen.short else kill9_matrix.COMMANDS)
-    at = kill9_matrix.POINTS
+    at = kill9_matrix.SHORT_POINTS if chosen.short else kill9_matrix.POINTS
     if chosen.at:
         at = tuple(chosen.at.split(",")) * kill9_matrix.RANDOM_TIMES
     seeds = chosen.seed or range(1, 2 if chosen.short else SEEDS + 1)
@@ -62,7 +62,7 @@ def storm(chosen: argparse.Namespace) -> rebalance_storm.Storm:
     """Return the storm that is chosen."""
     seed = _first(chosen)
     if chosen.short:
-        return rebalance_storm.Storm(seed, 6, 24, chosen.records or 20_000)
+        return rebalance_storm.Storm(seed, 6, 24, chosen.records or 15_000)
     return rebalance_storm.Storm(seed, records=chosen.records or 500_000)
 
 
@@ -73,7 +73,9 @@ def stops(chosen: argparse.Namespace) -> sigterms.Sigterms:
 
 def bounce(chosen: argparse.Namespace) -> broker_bounce.Bounce:
     """Return the bouncing of brokers that is chosen."""
-    return broker_bounce.Bounce(_first(chosen), chosen.rounds or (1 if chosen.short else 3))
+    if chosen.short:
+        return broker_bounce.Bounce(_first(chosen), chosen.rounds or 1, away_seconds=2.0)
+    return broker_bounce.Bounce(_first(chosen), chosen.rounds or 3)
 
 
 def soaking(chosen: argparse.Namespace) -> soak.Soak:

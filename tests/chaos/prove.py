@@ -35,8 +35,10 @@ KILLS = "kill9_matrix --seed 1 --commands 1000"
 STORM = "rebalance_storm --short --records 8000"
 
 PROOFS = (
-    Proof("commit the highest record that was read", f"{KILLS} --at random", "lost "),
-    Proof("count a record as done before its handler ends", f"{KILLS} --at before_state_commit", "lost "),
+    Proof("commit the highest record that was read", f"{KILLS} --at random", "nothing was seen of it"),
+    Proof(
+        "count a record as done before its handler ends", f"{KILLS} --at before_state_commit", "nothing was seen of it"
+    ),
     Proof("commit the state before the events are sent", f"{KILLS} --at after_state_commit", "there is no such reason"),
     Proof("do not wait for the event's acknowledgement", f"{KILLS} --at sent", "there is no such reason"),
     Proof("forget what is done above the offset", f"{KILLS} --at after_offset_commit", "repeated, but"),

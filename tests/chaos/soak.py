@@ -12,7 +12,7 @@ from cqrs.testing.postgres_server import PostgresServer
 from tests.chaos.broker_bounce import COPIES
 from tests.chaos.growth import Sample, growths, sample
 from tests.chaos.load import Load
-from tests.chaos.orders.deployment import SETTLE_SECONDS, Deployment, Where
+from tests.chaos.orders.deployment import STILL_SECONDS, Deployment, Where
 from tests.chaos.orders.workload import commands_of
 from tests.chaos.processes import Forked
 from tests.chaos.results import Progress, Result
@@ -136,9 +136,7 @@ class Faults:
             time.sleep(_LOCKED_SECONDS)
             self._postgres.start()
             return
-        with closing(
-            sqlite3.connect(self._deployment.sqlite, timeout=SETTLE_SECONDS, isolation_level=None)
-        ) as database:
+        with closing(sqlite3.connect(self._deployment.sqlite, timeout=STILL_SECONDS, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             time.sleep(_LOCKED_SECONDS)
             database.execute("ROLLBACK")

@@ -23,7 +23,8 @@ PARTITIONS = 6
 IN_FLIGHT = 50
 COMMIT_RECORDS = 50
 SESSION_SECONDS = 2.0
-SETTLE_SECONDS = 900.0
+STILL_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +150,19 @@ class Deployment:
         )
 
     def settle(self) -> None:
-        """Wait until everything that was sent is committed.
-
-        Raises:
-            TimeoutError: it was not in time.
-        """
-        wait_until(self._is_all_committed, f"everything in {self._topic} is committed", SETTLE_SECONDS)
+        """Wait until everything that was sent is committed; that nothing moves any more before that is a problem."""
+        moved, before = time.monotonic(), (0, 0)
+        while not self._is_all_committed():
+            now = self.outcomes.read(), sum(self._committed())
+            if now != before:
+                moved, before = time.monotonic(), now
+            if time.monotonic() - moved > STILL_SECONDS:
+                self.problems.append(
+                    f"for {STILL_SECONDS:g} s nothing moved: of {self._topic}, which ends at {self._ends()}, "
+                    f"{self._committed()} is committed"
+                )
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def stop(self, process: Forked) -> None:
         """Tell a process to end in order; that it does not is a problem."""
@@ -194,8 +202,13 @@ class Deployment:
         }
 
     def _is_all_committed(self) -> bool:
-        ends = [end for _, end in sorted(self._commands.ends().items())]
-        return ends == list(logs.committed(self._where.kafka, self._group, self._topic, PARTITIONS))
+        return self._ends() == self._committed()
+
+    def _ends(self) -> Sequence[int]:
+        return [end for _, end in sorted(self._commands.ends().items())]
+
+    def _committed(self) -> Sequence[int]:
+        return list(logs.committed(self._where.kafka, self._group, self._topic, PARTITIONS))
 
     def _settings(self) -> Mapping[str, object]:
         topics = {EVENTS: PARTITIONS, self._topic: PARTITIONS, self._letters: PARTITIONS}
