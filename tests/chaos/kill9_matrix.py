@@ -117,7 +117,8 @@ class _Lives:
             self.killed += self._die(life, at)
             self._count_repeats()
             life = following or self._begin(deaths, number + 1)
-            outcomes = f"{self._deployment.outcomes.settled:,} of {self._matrix.commands:,} settled"
+            found = self._deployment.outcomes
+            outcomes = f"{found.settled:,} of {self._matrix.commands:,} settled, {found.repeats} repeated"
             self._progress.say(
                 f"{NAME} seed {self._matrix.seed}: death {number + 1} of {len(deaths)}, {at}; {outcomes}"
             )
