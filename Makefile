@@ -17,7 +17,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 # Tests wait more than they work, so several processes share them; who chooses tests by ARGS sees them run in one.
 WORKERS ?= $(if $(ARGS),0,4)
 SERVER_WORKERS ?= $(if $(ARGS),0,3)
-SERVER_TESTS := kafka or postgres or redis or deploy
+SERVER_TESTS := kafka or postgres or redis or registry or deploy
 
 # The name of a stamp holds the checksum of what it stands for: a changed lock installs again, nothing else does.
 RUNTIME := $(VENV)/.runtime-$(firstword $(shell cat requirements.lock | cksum))

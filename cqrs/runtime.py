@@ -15,10 +15,10 @@ from typing import Self
 from cqrs.actuator.endpoint import CqrsMetricsEndpoint
 from cqrs.actuator.health import CqrsHealthIndicator
 from cqrs.avro.comparison import command_problems
-from cqrs.avro.confluent_registry import ConfluentSchemaRegistry
 from cqrs.avro.decoder import AvroDecoder
-from cqrs.avro.encoder import AvroEncoder
+from cqrs.avro.encoder import AvroEncoder, SubjectNaming
 from cqrs.avro.file_registry import FileSchemaRegistry
+from cqrs.avro.opening import open_registry
 from cqrs.avro.schemas import AvroSchemas
 from cqrs.caching import EventFeed, keep_fresh, open_cache
 from cqrs.command.bus import DefaultCommandBus
@@ -238,14 +238,16 @@ class Service:
         avro = AvroDecoder(self._schemas, registry, max_bytes=self.settings.max_message_bytes)
         json = JsonDecoder(contract=self._schemas.check, max_bytes=self.settings.max_message_bytes)
         self._decoders: dict[str, Decoder] = {JSON: json, AVRO: avro, "avro/binary": avro}
-        self._avro_encoder = AvroEncoder(self._schemas, registry)
+        naming = SubjectNaming(self.settings.schema_registry_subject_naming)
+        register = self.settings.schema_registry_auto_register
+        self._avro_encoder = AvroEncoder(self._schemas, registry, subject_naming=naming, auto_register=register)
         self._encoders: dict[str, EventEncoder] = {"json": JsonEncoder(), "avro": self._avro_encoder}
 
     async def _schema_registry(self, closing: AsyncExitStack) -> SchemaRegistry:
         given = self.settings.schema_registry_url
         if given is not None:
             self.registry_url = given
-            remote = ConfluentSchemaRegistry(given)
+            remote = open_registry(self.settings, given)
             closing.push_async_callback(remote.close)
             self._checks["registry"] = remote.check
             return remote

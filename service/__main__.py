@@ -51,6 +51,7 @@ PROGRAM = ServiceProgram(
     service=_service,
     demo=_demo,
     migrations=_migrations,
+    events=("service.domain",),
 )
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ pytest_plugins = ["cqrs.testing.fixtures"]
 SERVERS = {
     "kafka": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
     "postgres": "PostgreSQL's server (Debian: apt-get install -y postgresql)",
+    "registry": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
     "redis": "redis-server (Debian: apt-get install -y redis-server)",
     "deploy": "Linux, root, and what the others need, and Go 1.25 or newer",
 }

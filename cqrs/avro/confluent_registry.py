@@ -1,13 +1,15 @@
 """The schema registry over Confluent's REST API, by confluent-kafka's own client."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from cqrs.config.tls_files import TlsFiles
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.schemas import IncompatibleSchemaException, InvalidSchemaException
 
@@ -20,24 +22,41 @@ _NOT_LET_IN = frozenset({401, 403})
 _SERVER_ERROR = 500
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryLogin:
+    """Say who this client is, and whom it trusts.
+
+    Attributes:
+        username: Of basic authentication, or None.
+        password: Its password.
+        token: Answers the bearer token whenever one is needed; None for none.
+        files: Trusted authorities, and the own certificate of mutual TLS.
+    """
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: Callable[[], str] | None = None
+    files: TlsFiles = field(default_factory=TlsFiles)
+
+
 class ConfluentSchemaRegistry:
     """Ask a server that speaks Confluent's REST API: Confluent's own, Apicurio, Karapace, or ours.
 
     Args:
         url: Its address; user and password may stand in it, and several addresses are separated by commas.
         timeout_seconds: How long one call may take, its retries included.
+        login: Who this client is.
 
     Raises:
         ConfigurationException: the address is none.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 5.0, login: RegistryLogin | None = None) -> None:
         self._timeout = timeout_seconds
         self._place = ",".join(urlsplit(each.strip()).hostname or each.strip() for each in url.split(","))
+        options = {"url": url, "timeout": timeout_seconds, "max.retries": 2, "retries.wait.ms": 100}
         try:
-            self._client = AsyncSchemaRegistryClient(
-                {"url": url, "timeout": timeout_seconds, "max.retries": 2, "retries.wait.ms": 100}
-            )
+            self._client = AsyncSchemaRegistryClient(options | _login_options(login or RegistryLogin()))
         except (ValueError, TypeError) as error:
             raise ConfigurationException(
                 [f"SCHEMA_REGISTRY_URL is no address of a schema registry: {error}; try http://localhost:8081"]
@@ -60,6 +79,44 @@ class ConfluentSchemaRegistry:
             if error.http_status_code == _UNPROCESSABLE:
                 raise InvalidSchemaException(problem) from error
             raise self._refused(error) from error
+
+    async def find(self, subject: str, schema: str) -> tuple[int, int] | None:
+        """Return (id, version) under which `subject` has `schema`, or None when it does not have it.
+
+        Raises:
+            DependencyUnavailableException: the registry cannot be asked just now.
+        """
+        found = await self._find(self._client.lookup_schema(subject, Schema(schema, "AVRO")))
+        return None if found is None or not (found.schema_id and found.version) else (found.schema_id, found.version)
+
+    async def refusal(self, subject: str, schema: str) -> str | None:
+        """Return why `register` would refuse `schema` under `subject`, or None; nothing is stored.
+
+        Raises:
+            DependencyUnavailableException: the registry cannot be asked just now.
+        """
+        asked = self._client.test_compatibility(subject, Schema(schema, "AVRO"))
+        try:
+            compatible = await self._find(asked)
+        except DependencyUnavailableException as error:
+            cause = error.__cause__
+            if isinstance(cause, SchemaRegistryError) and cause.http_status_code == _UNPROCESSABLE:
+                return f"{subject}: {cause.error_message}"
+            raise
+        return f"{subject}: it is not compatible with the latest version there" if compatible is False else None
+
+    async def compatibility(self, subject: str) -> str:
+        """Return the level of compatibility that holds for `subject`: its own, or that of all.
+
+        Raises:
+            DependencyUnavailableException: the registry cannot be asked just now.
+        """
+        # Not the client's get_compatibility(subject): what Apicurio answers to that is not what holds.
+        asked = f"config/{quote(subject, safe='')}?defaultToGlobal=true"
+        own = await self._find(self._client._rest_client.get(asked))  # noqa: SLF001
+        if own is not None:
+            return str(own["compatibilityLevel"])
+        return await self._find(self._client.get_compatibility()) or "unknown"
 
     async def schema_by_id(self, schema_id: int) -> str | None:
         """Return the schema with this id as JSON text, or None when the registry knows no such id.
@@ -138,7 +195,7 @@ class ConfluentSchemaRegistry:
             raise DependencyUnavailableException(
                 "schema registry", f"{self._place} did not answer within {self._timeout:g} s"
             ) from error
-        except SchemaRegistryError:
+        except (SchemaRegistryError, DependencyUnavailableException):
             raise
         except Exception as error:  # which HTTP library it uses is the client's own affair, and so are its errors
             raise DependencyUnavailableException("schema registry", f"{self._place}: {error!r}") from error
@@ -148,3 +205,24 @@ class ConfluentSchemaRegistry:
         return DependencyUnavailableException(
             "schema registry", f"{self._place} answered {error.http_status_code}: {error.error_message}"
         )
+
+
+def _login_options(login: RegistryLogin) -> dict[str, object]:
+    options: dict[str, object] = {}
+    if login.username is not None:
+        options["basic.auth.user.info"] = f"{login.username}:{login.password or ''}"
+    if (token := login.token) is not None:
+
+        async def fields(_: object) -> Mapping[str, str]:
+            return {"bearer.auth.token": token(), "bearer.auth.logical.cluster": ""}
+
+        options |= {
+            "bearer.auth.credentials.source": "CUSTOM",
+            "bearer.auth.custom.provider.function": fields,
+            "bearer.auth.custom.provider.config": {},
+        }
+    named = {"ca": login.files.cafile, "certificate": login.files.certfile, "key": login.files.keyfile}
+    options |= {f"ssl.{name}.location": str(path) for name, path in named.items() if path is not None}
+    if login.files.key_password is not None:
+        options["ssl.key.password"] = login.files.key_password
+    return options

@@ -13,7 +13,7 @@ from cqrs.avro.comparison import event_problems
 from cqrs.avro.fitting import Fitter
 from cqrs.avro.framing import frame
 from cqrs.avro.schemas import AvroSchemas
-from cqrs.exceptions import ConfigurationException, UnpublishableEventException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UnpublishableEventException
 from cqrs.messaging.ports import EncodedEvent
 from cqrs.messaging.schemas import SchemaRegistry
 from cqrs.serialization.misfits import MisfitException
@@ -43,6 +43,7 @@ class AvroEncoder:
         schemas: What events are written with, by their declared names.
         registry: Where each schema is registered at its first use; its id is then remembered.
         subject_naming: How subjects are named.
+        auto_register: Whether schemas are registered; else they must be there, registered by somebody who may.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class AvroEncoder:
         registry: SchemaRegistry,
         *,
         subject_naming: SubjectNaming = SubjectNaming.TOPIC_RECORD_NAME,
+        auto_register: bool = True,
     ) -> None:
+        self._auto_register = auto_register
         self._schemas = schemas
         self._registry = registry
         self._naming = subject_naming
@@ -117,11 +120,24 @@ class AvroEncoder:
         schema = self._schemas.get(name)
         assert schema is not None  # noqa: S101 - only names of schemas are asked for
         try:
+            if not self._auto_register:
+                return await self._found(subject, schema.text)
             return await self._registry.register(subject, schema.text)
         except ConfigurationException as error:
             raise UnpublishableEventException(
                 f"the schema registry refuses the schema of {name} under {subject}: {error}"
             ) from error
+
+    async def _found(self, subject: str, text: str) -> int:
+        found = await self._registry.find(subject, text)
+        if found is None:
+            # Held rather than refused: it is there as soon as somebody registers it.
+            raise DependencyUnavailableException(
+                "schema registry",
+                f"subject {subject} has not got the schema of this release, and SCHEMA_REGISTRY_AUTO_REGISTER is "
+                "false; `schemas register` registers it",
+            )
+        return found[0]
 
 
 @dataclass(slots=True)

@@ -63,6 +63,33 @@ class FileSchemaRegistry:
         """
         return await asyncio.to_thread(self._register, subject, schema)
 
+    async def find(self, subject: str, schema: str) -> tuple[int, int] | None:
+        """Return (id, version) under which `subject` has `schema`, or None when it does not have it."""
+        try:
+            canonical = canonical_schema(schema)
+        except ValueError:
+            return None
+        state = self._current()
+        for version, schema_id in reversed(list(enumerate(state.subjects.get(subject, ()), 1))):
+            if canonical_schema(state.schemas[schema_id - 1]) == canonical:
+                return schema_id, version
+        return None
+
+    async def refusal(self, subject: str, schema: str) -> str | None:
+        """Return why `register` would refuse `schema` under `subject`, or None."""
+        if await self.find(subject, schema) is not None:
+            return None
+        latest = await self.schema_by_version(subject, None)
+        try:
+            parsed = parse(schema)
+            if latest is not None:
+                _refuse_incompatible(subject, mismatches(parse(latest[2]).root, parsed.root))
+        except ConfigurationException as error:
+            return str(error)
+        except ValueError as error:
+            return f"{subject}: {error}"
+        return None
+
     async def schema_by_id(self, schema_id: int) -> str | None:
         """Return the schema with this id as JSON text, or None."""
         schemas = self._current().schemas

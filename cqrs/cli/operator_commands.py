@@ -47,6 +47,28 @@ def add_migrate(app: typer.Typer, program: ServiceProgram[S]) -> None:
             migrate_sql(program, output(), dialect=dialect, after=after)
 
 
+def add_schemas(app: typer.Typer, program: ServiceProgram[S]) -> None:
+    """Add `schemas register` and `schemas check`."""
+    schemas = typer.Typer(help="Look at the schemas in the registry, and register them.", no_args_is_help=True)
+    app.add_typer(schemas, name="schemas")
+
+    @schemas.command()
+    def check(json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False) -> None:
+        """Show how every schema stands in the registry: exit code 0 all there, 1 not all, 2 not asked."""
+        with explained_failures():
+            from cqrs.cli.schemas import check_schemas
+
+            raise typer.Exit(0 if check_schemas(program, output(), as_json=json) else REFUSED)
+
+    @schemas.command()
+    def register(json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False) -> None:
+        """Register what is missing; harmless when it is there, and when several do it at once."""
+        with explained_failures():
+            from cqrs.cli.schemas import register_schemas
+
+            raise typer.Exit(0 if register_schemas(program, output(), as_json=json) else REFUSED)
+
+
 def add_health(app: typer.Typer, program: ServiceProgram[S]) -> None:
     """Add `health`."""
 

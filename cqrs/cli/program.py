@@ -28,6 +28,7 @@ class ServiceProgram(Generic[S]):
         service: Makes the service, not started; the second argument keeps its spans, or is None.
         demo: Answers the commands that `demo` sends; it is given the folder of the schemas.
         migrations: Answers the tables and the steps that lead to them; None for a service without a database.
+        events: Packages that hold the event classes.
     """
 
     module: str
@@ -37,3 +38,4 @@ class ServiceProgram(Generic[S]):
     service: "Callable[[S, SpanMemory | None], Service]"
     demo: "Callable[[Path], Sequence[DemoCommand]]"
     migrations: "Callable[[], Migrations] | None" = None
+    events: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from cqrs.config.delivery_settings import DeliverySettings
 from cqrs.config.kafka_security import KafkaSecuritySettings
 from cqrs.config.problems import settings_problems
 from cqrs.config.properties import CqrsProperties
+from cqrs.config.registry_settings import RegistrySettings
 from cqrs.config.sources import read_sources
 from cqrs.config.topic_settings import TopicSettings
 from cqrs.exceptions import ConfigurationException
@@ -37,7 +38,7 @@ def _service_name(known: dict[str, object]) -> str:
     return str(known.get("service_name", "service"))
 
 
-class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, BaseSettings):
+class ServiceSettings(TopicSettings, DeliverySettings, RegistrySettings, KafkaSecuritySettings, BaseSettings):
     """Hold every setting of a service; a service subclasses it to change defaults and to add its own.
 
     Making one reads the sources and checks everything.
@@ -101,9 +102,6 @@ class ServiceSettings(TopicSettings, DeliverySettings, KafkaSecuritySettings, Ba
         default=30_000, description="Milliseconds a broker may take to answer one request"
     )
 
-    schema_registry_url: str | None = Field(
-        default=None, min_length=1, description="URL of the schema registry; not set: the file registry"
-    )
     schemas_path: Path = Field(default=Path("schemas"), description="Directory of the service's own .avsc files")
     state_path: Path = Field(
         default=Path(".local"), description="Directory of the SQLite file and the file registry, when these are used"

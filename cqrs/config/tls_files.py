@@ -17,12 +17,14 @@ class TlsFiles:
         certfile: The own certificate, or None.
         keyfile: Its private key, or None.
         key_password: The password of the key, or None.
+        prefix: What the names of the settings begin with that hold these.
     """
 
     cafile: Path | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
     key_password: str | None = field(default=None, repr=False)
+    prefix: str = "KAFKA_SSL_"
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -33,7 +35,7 @@ class TlsFiles:
         """Return a sentence for each file that cannot be read, or else for each that does not hold what it should."""
         named = {"CAFILE": self.cafile, "CERTFILE": self.certfile, "KEYFILE": self.keyfile}
         unreadable = [
-            f"KAFKA_SSL_{name}: {problem}"
+            f"{self.prefix}{name}: {problem}"
             for name, path in named.items()
             if path and (problem := unreadable_file(path))
         ]
@@ -53,7 +55,7 @@ class TlsFiles:
             try:
                 context.load_verify_locations(self.cafile)
             except OSError as error:
-                yield f"KAFKA_SSL_CAFILE: {self.cafile} holds no certificate in PEM: {error}"
+                yield f"{self.prefix}CAFILE: {self.cafile} holds no certificate in PEM: {error}"
         if self.certfile is not None and self.keyfile is not None:
             try:
                 # A password that is not None: openssl would ask the terminal for one.
@@ -62,11 +64,11 @@ class TlsFiles:
                 yield self._chain_problem(error)
 
     def _chain_problem(self, error: Exception) -> str:
-        what = f"KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: {self.certfile} and {self.keyfile}"
+        what = f"{self.prefix}CERTFILE, {self.prefix}KEYFILE: {self.certfile} and {self.keyfile}"
         reason = getattr(error, "reason", None) or str(error)
         if reason == "KEY_VALUES_MISMATCH":
             return f"{what} do not belong together ({reason})"
-        return f"{what} are not a certificate and its key in PEM, or KAFKA_SSL_KEY_PASSWORD is wrong ({reason})"
+        return f"{what} are not a certificate and its key in PEM, or {self.prefix}KEY_PASSWORD is wrong ({reason})"
 
 
 def unreadable_file(path: Path) -> str:

@@ -59,6 +59,8 @@ def schema_registry_app(registry: SchemaRegistry) -> Starlette:
         Route("/subjects/{subject:path}/versions/{version}", _answer(api.version)),
         Route("/subjects/{subject:path}/versions/{version}/schema", _answer(api.bare_version)),
         Route("/subjects/{subject:path}", _answer(api.lookup), methods=["POST"]),
+        Route("/compatibility/subjects/{subject:path}/versions/{version}", _answer(api.compatible), methods=["POST"]),
+        Route("/compatibility/subjects/{subject:path}/versions", _answer(api.compatible), methods=["POST"]),
         Route("/config", _answer(api.config)),
         Route("/config/{subject:path}", _answer(api.subject_config)),
         Route("/mode", _answer(api.mode)),
@@ -131,6 +133,11 @@ class _Api:
         text = await _schema_of(request)
         schema_id = await self._registry.register(request.path_params["subject"], text)
         return {"id": schema_id, "guid": schema_guid(text)}
+
+    async def compatible(self, request: Request) -> object:
+        refusal = await self._registry.refusal(request.path_params["subject"], await _schema_of(request))
+        told = [refusal] if refusal is not None and request.query_params.get("verbose", "").lower() == "true" else []
+        return {"is_compatible": refusal is None, "messages": told}
 
     async def lookup(self, request: Request) -> object:
         subject, guid = request.path_params["subject"], schema_guid(await _schema_of(request))

@@ -34,6 +34,14 @@ class SchemaRegistry(Protocol):
         """
         ...
 
+    async def find(self, subject: str, schema: str) -> tuple[int, int] | None:
+        """Return (id, version) under which `subject` has `schema`, or None when it does not have it."""
+        ...
+
+    async def refusal(self, subject: str, schema: str) -> str | None:
+        """Return why `register` would refuse `schema` under `subject`, or None; nothing is stored."""
+        ...
+
     async def schema_by_id(self, schema_id: int) -> str | None:
         """Return the schema with this id as JSON text, or None when the registry knows no such id."""
         ...

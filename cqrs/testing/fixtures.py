@@ -26,11 +26,15 @@ from cqrs.testing.jaeger_server import JaegerServer, JaegerServerException, buil
 from cqrs.testing.kafka_cluster import KafkaCluster
 from cqrs.testing.kafka_server import KafkaServer, KafkaServerException, missing_tools, resolve_jars
 from cqrs.testing.outside_client import OutsideClient
+from cqrs.testing.registry_server import RegistryServer, RegistryServerException, resolve_registry
 from cqrs.testing.service_process import ServiceProcess
 
 HOW_TO_RUN = (
     "To run them: install Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven), or set "
     "KAFKA_BOOTSTRAP_SERVERS to an Apache Kafka"
+)
+REGISTRY_HOW_TO_RUN = (
+    "To run them: install Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)"
 )
 NOT_OURS = (
     "the brokers named by KAFKA_BOOTSTRAP_SERVERS are not ours to kill or to secure; to run these tests on brokers of "
@@ -148,6 +152,24 @@ def jaeger_program() -> Path:
 def jaeger_server(jaeger_program: Path) -> Iterator[JaegerServer]:
     """Start a Jaeger of the test's own, with no traces."""
     with JaegerServer(jaeger_program) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def registry_app() -> Path:
+    """Give the folder of a real schema registry, from the cache or by Maven."""
+    if missing := missing_tools():
+        without_server(f"{' and '.join(missing)} not found. {REGISTRY_HOW_TO_RUN}")
+    try:
+        return resolve_registry()
+    except RegistryServerException as error:
+        without_server(f"{error}. {REGISTRY_HOW_TO_RUN}")
+
+
+@pytest.fixture(scope="module")
+def registry_server(registry_app: Path) -> Iterator[RegistryServer]:
+    """Start a real schema registry that lets everybody in, for the tests of one module."""
+    with RegistryServer(registry_app) as server:
         yield server
 
 

@@ -97,6 +97,23 @@ class SchemaRegistryContract(Contract):
         assert list(await registry.subjects()) == []
 
     @pytest.mark.asyncio
+    async def test_a_schema_is_found_or_it_is_said_why_it_would_be_refused(self, registry: SchemaRegistry) -> None:
+        """Say under which id and version a subject has a schema, or what speaks against it, and store nothing."""
+        assert await registry.find("a", _order("id")) is None
+        assert await registry.refusal("a", _order("id")) is None
+
+        first = await registry.register("a", _order("id"))
+        second = await registry.register("a", _grown(default=""))
+
+        assert await registry.find("a", _order("id")) == (first, 1)
+        assert await registry.find("a", _grown(default="")) == (second, 2)
+        assert await registry.find("b", _order("id")) is None
+        assert await registry.refusal("a", _grown(default="")) is None
+        assert "a: " in str(await registry.refusal("a", _order("other")))
+        assert "a: " in str(await registry.refusal("a", '{"type": "strange"}'))
+        assert list(await registry.versions("a")) == [1, 2]
+
+    @pytest.mark.asyncio
     async def test_a_subject_may_have_any_name(self, registry: SchemaRegistry) -> None:
         """Keep names apart that differ in any character, those of an address too."""
         subjects = ("a/b c", "ümlaut", "a%2Fb", "versions", "x/versions/1")

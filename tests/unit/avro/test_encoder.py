@@ -142,6 +142,19 @@ async def test_an_absent_registry_is_waited_for(encoder: AvroEncoder, registry: 
 
 
 @pytest.mark.asyncio
+async def test_a_service_that_registers_nothing_waits_until_somebody_has(registry: CountingRegistry) -> None:
+    encoder = AvroEncoder(AvroSchemas.load(SHIPPED), registry, auto_register=False)
+    with pytest.raises(DependencyUnavailableException, match=f"{SUBJECT} has not got the schema of this release"):
+        await encoder.encode(EVENT, TOPIC)
+    assert registry.registered == []
+
+    await registry.register(SUBJECT, (SHIPPED / "events" / "orders.OrderCreated.avsc").read_text("utf-8"))
+
+    assert (await encoder.encode(EVENT, TOPIC)).data_schema == SUBJECT
+    assert registry.registered == [SUBJECT]
+
+
+@pytest.mark.asyncio
 async def test_a_schema_that_the_registry_refuses_fails_the_event(
     encoder: AvroEncoder, registry: CountingRegistry
 ) -> None:
