@@ -91,6 +91,12 @@ class ServiceSettings(TopicSettings, DeliverySettings, RegistrySettings, KafkaSe
     kafka_client_id: str = Field(
         default_factory=_service_name, min_length=1, description="How the brokers' logs name this client"
     )
+    kafka_group_instance_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="This member's own name in its group (static membership): who comes back under it within the "
+        "session timeout has its partitions again without a rebalance; no other member may have it",
+    )
     kafka_session_timeout_ms: PositiveInt = Field(
         default=10_000, description="Silence, in milliseconds, after which the group takes a member for dead"
     )

@@ -44,6 +44,7 @@ def new_consumer(
         client_id=settings.kafka_client_id,
         security=security_options(settings),
         max_poll_records=settings.kafka_max_poll_records,
+        group_instance_id=settings.kafka_group_instance_id,
         session_timeout_seconds=settings.kafka_session_timeout_ms / 1000,
         rebalance_timeout_seconds=settings.kafka_rebalance_timeout_ms / 1000,
         request_timeout_seconds=settings.kafka_request_timeout_ms / 1000,

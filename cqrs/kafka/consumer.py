@@ -55,6 +55,8 @@ class KafkaConsumer:
         fetch_max_wait_seconds: How long the broker may wait for a record to come; about 0.02 on the embedded broker,
             whose wait is not ended by one.
         max_partition_fetch_bytes: How much of one partition is asked for at once.
+        group_instance_id: This member's own name, which it keeps over restarts (static membership): the group is not
+            told of its leaving, and gives its partitions to nobody else until the session is over.
         session_timeout_seconds: How long the group waits for a member that is not heard of; a second or more.
         rebalance_timeout_seconds: How long the group waits for its members to finish their work and join again.
         start_timeout_seconds: How long joining the group may take, beside the time that it gives its members.
@@ -78,6 +80,7 @@ class KafkaConsumer:
         max_poll_records: int = 500,
         fetch_max_wait_seconds: float = 0.5,
         max_partition_fetch_bytes: int = 1_048_576,
+        group_instance_id: str | None = None,
         session_timeout_seconds: float = 45.0,
         rebalance_timeout_seconds: float = 60.0,
         start_timeout_seconds: float = 30.0,
@@ -95,12 +98,11 @@ class KafkaConsumer:
             _careful_client,
             bootstrap_servers=checked_addresses(bootstrap_servers),
             client_id=client_id,
-            group_id=group_id,
             max_poll_records=max_poll_records,
             fetch_max_wait_ms=_ms(fetch_max_wait_seconds),
             max_partition_fetch_bytes=max_partition_fetch_bytes,
             request_timeout_ms=_ms(request_timeout_seconds),
-            **_membership(session_timeout_seconds, rebalance_timeout_seconds),
+            **_membership(group_id, group_instance_id, session_timeout_seconds, rebalance_timeout_seconds),
             **(security or {}),
         )
         self._listener: RebalanceListener | None = None
@@ -273,9 +275,13 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _membership(session_seconds: float, rebalance_seconds: float) -> dict[str, int]:
-    """Return how long the group waits for a member, and how often it hears of it."""
+def _membership(
+    group_id: str, instance_id: str | None, session_seconds: float, rebalance_seconds: float
+) -> dict[str, object]:
+    """Return which group, as whom, how long it waits for a member, and how often it hears of it."""
     return {
+        "group_id": group_id,
+        "group_instance_id": instance_id,
         "session_timeout_ms": _session_ms(session_seconds),
         "heartbeat_interval_ms": _ms(session_seconds / 3),
         "rebalance_timeout_ms": _ms(rebalance_seconds),

@@ -147,13 +147,18 @@ class CarefulCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is
 
     def reset_generation(self) -> None:
         """Begin anew as another member, and tell the group not to wait for the one that it still may know."""
-        known = self.member_id if self.generation > 0 and not self._closing.done() else ""
+        known = self.member_id if self.generation > 0 and not self._is_static and not self._closing.done() else ""
         super().reset_generation()
         if known and self.coordinator_id is not None:
             self._leaving_task = asyncio.create_task(self._leave_as(known))
 
+    @property
+    def _is_static(self) -> bool:
+        """Say whether this member has a name of its own: the group keeps its place, and knows it by that name alone."""
+        return self._group_instance_id is not None
+
     async def _maybe_leave_group(self) -> None:
-        self.left_behind = self.member_id
+        self.left_behind = "" if self._is_static else self.member_id
         await super()._maybe_leave_group()
 
     async def _leave_as(self, member_id: str) -> None:
