@@ -18,6 +18,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 WORKERS ?= $(if $(ARGS),0,4)
 SERVER_WORKERS ?= $(if $(ARGS),0,3)
 SERVER_TESTS := kafka or postgres or redis or registry or deploy
+CHART_TESTS := chart or apiserver
 
 # The name of a stamp holds the checksum of what it stands for: a changed lock installs again, nothing else does.
 RUNTIME := $(VENV)/.runtime-$(firstword $(shell cat requirements.lock | cksum))
@@ -25,7 +26,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers mutations chaos coverage lint style types imports docs bench e2e lock
+.PHONY: help setup demo run test test-servers test-chart chart mutations chaos coverage lint style types imports docs bench e2e lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -42,10 +43,16 @@ run: $(RUNTIME) ## keep the service running (embedded broker unless KAFKA_BOOTST
 	@$(BIN)/python -m service run $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests that need nothing but Python, and measure their coverage
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m 'not ($(SERVER_TESTS))' --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m 'not ($(SERVER_TESTS) or $(CHART_TESTS))' --cov --cov-report= $(ARGS)
 
 test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL and Redis (.ci/run installs these)
 	@$(BIN)/python -m pytest -q -n $(SERVER_WORKERS) --dist loadfile -m '$(SERVER_TESTS)' $(ARGS)
+
+test-chart: $(DEVELOPMENT) ## run the tests of the chart (gets helm and schemas; `make chart` first adds those on an API server)
+	@$(BIN)/python -m pytest -q -n $(if $(ARGS),0,2) --dist loadfile -m '$(CHART_TESTS)' tests/chart $(ARGS)
+
+chart: $(DEVELOPMENT) ## get what the tests of the chart need into the cache, and build a Kubernetes API server (once, minutes)
+	@$(BIN)/python -m tests.chart.control_plane
 
 mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)
 	@$(BIN)/python -m tests.mutations $(ARGS)
@@ -69,8 +76,9 @@ types: $(DEVELOPMENT) ## check types (mypy --strict, basedpyright)
 imports: $(DEVELOPMENT) ## check which room may import which (import-linter)
 	@$(BIN)/lint-imports
 
-docs: $(DEVELOPMENT) ## write the settings table of README.md again
+docs: $(DEVELOPMENT) ## write the settings table of README.md and what is made of the values of the chart again
 	@$(BIN)/python -m tests.docs.settings_table
+	@$(BIN)/python -m tests.chart.documents
 
 bench: $(DEVELOPMENT) ## measure the buses and the whole flow beside others (ARGS="bus", ARGS="flow --check", ARGS="profile ours")
 	@$(BIN)/python -m benchmarks $(ARGS)
