@@ -14,26 +14,9 @@ spec:
   {{- include "service.podBasics" (dict "root" . "serviceAccount" (include "service.serviceAccountName" .)) | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "service.gracePeriod" . }}
   {{- include "service.placement" . | nindent 2 }}
-  {{- $initial := list }}
-  {{- if and (not .Values.database.existingSecret) .Values.jobs.migrate }}{{ $initial = append $initial "migrate" }}{{ end }}
-  {{- if or $initial .Values.initContainers }}
+  {{- with .Values.initContainers }}
   initContainers:
-    {{- if $initial }}
-    - name: migrate
-      {{- include "service.container" . | nindent 6 }}
-      args: [migrate, up]
-      envFrom:
-        - configMapRef: {name: {{ include "service.configName" . }}}
-      env:
-        {{- include "service.environment" . | nindent 8 }}
-      resources:
-        {{- toYaml .Values.jobs.resources | nindent 8 }}
-      volumeMounts:
-        {{- include "service.mounts" . | nindent 8 }}
-    {{- end }}
-    {{- with .Values.initContainers }}
     {{- tpl (toYaml .) $ | nindent 4 }}
-    {{- end }}
   {{- end }}
   containers:
     - name: service

@@ -191,8 +191,9 @@ def _free_port() -> int:
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Build the programs, unless they are there."""
-    print(programs())  # noqa: T201 - a command
+    """Get every tool into the cache, and build the programs, unless they are there."""
+    for each in (tools.packages, tools.promtool, tools.custom_resources, programs):
+        print(each())  # noqa: T201 - a command
 
 
 if __name__ == "__main__":

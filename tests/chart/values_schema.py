@@ -182,7 +182,8 @@ CONSTRAINTS: Mapping[str, Schema] = {
 """What a value may be, where its default does not say enough."""
 
 _RESOURCE_NAMES = (
-    "existingSecret", "existingConfigMap", "existingClaim", "headersSecret", "fullnameOverride", "nameOverride",
+    "existingSecret", "existingConfigMap", "existingClaim", "headersSecret", "migrateSecret",
+    "fullnameOverride", "nameOverride",
     "storageClassName", "priorityClassName", "runtimeClassName", "cluster", "namespace",
 )  # fmt: skip
 

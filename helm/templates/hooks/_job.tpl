@@ -28,7 +28,7 @@ spec:
           args: {{ toJson .args }}
           env:
             {{- include "service.inline" (merge (dict "STATE_PATH" "/tmp/state" "LOG_FORMAT" "json" "SERVICE_NAME" .root.Values.serviceName) (fromJson .plain) | toJson) | nindent 12 }}
-            {{- .secrets | nindent 12 }}
+            {{- .secrets | trim | nindent 12 }}
           resources:
             {{- toYaml .root.Values.jobs.resources | nindent 12 }}
           volumeMounts:
