@@ -112,7 +112,7 @@ class _Lives:
             self._deployment.send(next(batches))
             following = None
             if at.startswith(CrashPoint.MID_REBALANCE):
-                self._deployment.move()
+                self._deployment.move(or_end=True)
                 following = self._begin(deaths, number + 1)  # it takes partitions over, amid which the other one dies
             self.killed += self._die(life, at)
             self._count_repeats()
@@ -141,11 +141,11 @@ class _Lives:
     def _die(self, life: Forked, at: str) -> bool:
         if at == RANDOM:
             if self._chance.random() < 0.7:  # else it may still be joining
-                self._deployment.move()
+                self._deployment.move(or_end=True)
             time.sleep(self._chance.uniform(0, _MOST_SECONDS))
             life.kill()
         if at.startswith(CrashPoint.MID_DRAIN):
-            self._deployment.move()
+            self._deployment.move(or_end=True)
             life.terminate()
         return self._deployment.require_exit(life, -9)
 

@@ -137,15 +137,18 @@ class Deployment:
         logs.send(self._where.kafka, self._topic, [record_of(each) for each in commands])
         self._sent += commands
 
-    def move(self) -> None:
-        """Wait until something more is settled, or everything that was sent is committed.
+    def move(self, *, or_end: bool = False) -> None:
+        """Wait until something more is settled.
+
+        Args:
+            or_end: Or until everything that was sent is committed, after which nothing comes.
 
         Raises:
             TimeoutError: nothing was in time.
         """
         before = self.outcomes.read()
         wait_until(
-            lambda: self.outcomes.read() > before or self._is_all_committed(),
+            lambda: self.outcomes.read() > before or (or_end and self._is_all_committed()),
             f"an outcome in {self._letters} or {EVENTS}",
         )
 
