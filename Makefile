@@ -26,7 +26,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers test-chart chart mutations chaos coverage lint style types imports docs bench e2e lock
+.PHONY: help setup demo run test test-servers test-chart tools mutations chaos coverage lint style types imports docs bench e2e lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -48,10 +48,11 @@ test: $(DEVELOPMENT) ## run the tests that need nothing but Python, and measure 
 test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL and Redis (.ci/run installs these)
 	@$(BIN)/python -m pytest -q -n $(SERVER_WORKERS) --dist loadfile -m '$(SERVER_TESTS)' $(ARGS)
 
-test-chart: $(DEVELOPMENT) ## run the tests of the chart (gets helm and schemas; `make chart` first adds those on an API server)
+test-chart: $(DEVELOPMENT) ## run the tests of the chart (gets helm and schemas; `make tools` first adds those on an API server)
 	@$(BIN)/python -m pytest -q -n $(if $(ARGS),0,2) --dist loadfile -m '$(CHART_TESTS)' tests/chart $(ARGS)
 
-chart: $(DEVELOPMENT) ## get what the tests of the chart need into the cache, and build a Kubernetes API server (once, minutes)
+tools: $(DEVELOPMENT) ## build Jaeger and a Kubernetes API server for the tests into the cache (Go; once, some minutes)
+	@$(BIN)/python -m cqrs.testing.jaeger_server
 	@$(BIN)/python -m tests.chart.control_plane
 
 mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)

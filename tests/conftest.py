@@ -19,7 +19,7 @@ SERVERS = {
     "redis": "redis-server (Debian: apt-get install -y redis-server)",
     "deploy": "Linux, root, and what the others need, and Go 1.25 or newer",
     "chart": "pip or uv, Go 1.26, Java 17 and Maven (tests/chart/tools.py says what for)",
-    "apiserver": "an API server, built by `make chart` (Go 1.26, once, minutes)",
+    "apiserver": "an API server, built by `make tools` (Go 1.26, once, minutes)",
 }
 """What runs the tests that are marked with these names."""
 
