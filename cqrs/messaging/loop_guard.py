@@ -19,6 +19,7 @@ UNKNOWN = "other"
 
 _OWN = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_TURN = asyncio.Handle._run.__code__  # noqa: SLF001 - everything that a loop runs is run by it
 _JOIN_SECONDS = 2.0
 
 
@@ -116,7 +117,8 @@ class LoopGuard:
         self._blocker = UNKNOWN if delivery is None else delivery.envelope.type or UNKNOWN
         what = "something" if task is None else f"the task {task.get_name()!r}"
         if delivery is not None:
-            what = f"the handler of {self._blocker} ({delivery.message.place})"
+            name = delivery.envelope.type
+            what = f"the handler of {name or 'a command whose headers name no type'} ({delivery.message.place})"
         logger.warning(
             "the event loop has not turned for %.1f s: %s blocks it at %s, and with it every other record; "
             "await instead, or write do_handle without async: then it runs in a thread",
@@ -127,10 +129,13 @@ class LoopGuard:
 
 
 def place_of(frame: FrameType) -> str:
-    """Return where the code that blocks stands: the innermost frame that is neither a library's nor this package's."""
+    """Return where the code that blocks stands: the innermost frame that is neither a library's nor this package's.
+
+    What stands below the event loop only started it: when nothing above it is, the innermost frame of all is returned.
+    """
     innermost = frame
     found: FrameType | None = frame
-    while found is not None:
+    while found is not None and found.f_code is not _TURN:
         path = found.f_code.co_filename
         if not path.startswith((_OWN, "<", *_LIBRARIES)):
             return _shown(found)

@@ -11,7 +11,7 @@ from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, TryAgainException
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.isolation import AbruptEndException, OwnContext
-from cqrs.messaging.lanes import AssignedPartition, Entry, Lane
+from cqrs.messaging.lanes import AssignedPartition, Entry, Lane, LaneState
 from cqrs.messaging.outages import Outages
 from cqrs.messaging.ready_lanes import ReadyLanes
 from cqrs.messaging.waiting import WaitingLanes
@@ -131,7 +131,7 @@ class Workers:
         """Let go of everything of `partitions`, and cancel what is in hand: another member may be at it already."""
         for partition in partitions:
             self.fence(partition)
-            partition.give_up()
+            self._give_up(partition)
         for task, lane in self._in_hand_of(partitions).items():
             lane.is_abandoned = True
             task.cancel()
@@ -217,6 +217,8 @@ class Workers:
         entry.delivery = _next_try(delivery, again, self._clock())
         self._settle_outage(lane, entry, again)
         if lane.partition.is_fenced:
+            if again.is_outage:
+                self._give_up(lane.partition)  # what is not in hand would find the same, each after its own time limit
             self._drop(lane)
             return
         lane.partition.waiting += 1
@@ -252,6 +254,13 @@ class Workers:
         if before is not None:
             lane.partition.held -= 1
             self.outages.end(before)
+
+    def _give_up(self, partition: AssignedPartition) -> None:
+        """Leave everything of a fenced partition that is not in hand to its next owner; nobody waits for it here."""
+        for lane in partition.lanes.values():
+            if lane.state is LaneState.READY:
+                self._settle_outage(lane, lane.entries[0], None)
+        partition.give_up()
 
     def _drop(self, lane: Lane | None) -> None:
         """Leave the records of a lane to the next owner of its partition."""

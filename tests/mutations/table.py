@@ -39,6 +39,7 @@ DRAIN = "a partition that goes is drained and committed"
 CLIENTS = "the clients weaken no promise"
 
 CONCURRENCY = f"{MESSAGING}/test_concurrency.py"
+LEAVING = f"{MESSAGING}/test_leaving.py"
 PROGRESS = f"{MESSAGING}/test_progress.py"
 SUBSCRIBER = f"{MESSAGING}/test_subscriber.py"
 
@@ -95,6 +96,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            self._partitions.pop((place.topic, place.partition), None)\n",
         "",
         (PROGRESS, SUBSCRIBER),
+        hangs=True,
+    ),
+    Mutation(
+        "work on for partitions that are another member's",
+        EPOCH,
+        "cqrs/messaging/committer.py",
+        "            if lost:\n",
+        "            if False:\n",
+        (LEAVING, f"{MESSAGING}/test_committer.py"),
+        hangs=True,
+    ),
+    Mutation(
+        "let a handler that exits end its worker",
+        "a handler costs its own command alone",
+        "cqrs/messaging/isolation.py",
+        "                raise AbruptEndException(error) from error\n",
+        "                raise\n",
+        (f"{MESSAGING}/test_workers.py",),
         hangs=True,
     ),
     Mutation(
@@ -255,9 +274,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "run on what a member had no time to drain",
         DRAIN,
         "cqrs/messaging/workers.py",
-        "            partition.give_up()\n",
-        "            pass\n",
-        (f"{MESSAGING}/test_random_histories.py",),
+        "        partition.give_up()\n",
+        "        pass\n",
+        (LEAVING,),
+        hangs=True,
     ),
     Mutation(
         "read without a bound",

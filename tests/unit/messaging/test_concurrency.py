@@ -287,59 +287,6 @@ async def test_an_assignment_that_ends_closes_the_gaps_below_what_was_started_an
 
 
 @pytest.mark.asyncio
-async def test_work_that_outlives_the_drain_is_cancelled_before_the_partition_goes() -> None:
-    world = World()
-    world.subscriber._drain_seconds = 0.01
-    cancelled = asyncio.Event()
-
-    async def hang(_: Delivery) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    world.handler.scripts[b"a1"] = hang
-    await world.send(("a", "a1"), ("b", "b1"))
-    async with world.running() as task:
-        await world.handler.until(lambda: b"b1" in world.handler.done)
-        await asyncio.wait_for(world.consumer.reassign(frozenset({P0})), SECONDS)
-        assert cancelled.is_set()
-        del world.handler.scripts[b"a1"]
-        await world.handler.until(lambda: world.handler.done == [b"b1", b"a1"])
-        assert not task.done()
-    assert world.committed() == 2
-
-
-@pytest.mark.asyncio
-async def test_work_on_partitions_that_are_others_by_now_ends_at_once() -> None:
-    world = World()
-    opened, wait = gate()
-    cancelled = asyncio.Event()
-
-    async def hang(_: Delivery) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-
-    world.handler.scripts = {b"a1": hang, b"b1": wait}
-    await world.send(("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1"))
-    async with world.running() as task:
-        await world.handler.until(lambda: {b"a1", b"b1", b"c1"} <= set(world.handler.begun))
-        revoking = asyncio.create_task(world.consumer.reassign(frozenset({P0})))
-        world.consumer.taken_away()
-        opened.set()  # its end is something to commit, and the commit learns whose the partition is
-        await asyncio.wait_for(cancelled.wait(), SECONDS)
-        del world.handler.scripts[b"a1"]
-        await asyncio.wait_for(revoking, SECONDS)
-        await world.handler.until(lambda: {b"a1", b"a2"} <= set(world.handler.done))
-        assert not task.done()
-    assert world.handler.begun.count(b"a2") == 1, "it was not begun before its partition was this member's again"
-    assert world.committed() == 4
-
-
-@pytest.mark.asyncio
 async def test_the_buffer_bounds_what_is_read_ahead() -> None:
     world = World(max_in_flight=1, buffer=10, max_poll_records=4)
     opened, wait = gate()

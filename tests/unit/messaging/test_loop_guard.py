@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from types import FrameType
 
 import pytest
 
 from cqrs.messaging.delivery import Delivery
 from cqrs.messaging.envelope import read_envelope
-from cqrs.messaging.loop_guard import LoopGuard
+from cqrs.messaging.loop_guard import LoopGuard, place_of
 from cqrs.messaging.message import Message
 
 MESSAGE = Message("c", 2, 7, b"k", b"v", (("ce_type", b"orders.AddItem"),))
@@ -131,3 +134,16 @@ async def test_it_leaves_no_thread_and_no_timer_behind() -> None:
     guard.start()
     guard.stop()
     assert threading.active_count() == before
+
+
+def test_what_started_the_loop_is_not_blamed_for_what_a_library_does_in_it() -> None:
+    frames: list[FrameType] = []
+    done: Future[None] = Future()
+    done.add_done_callback(lambda _: frames.append(sys._getframe(1)))
+
+    async def run() -> None:
+        asyncio.get_running_loop().call_soon(done.set_result, None)
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert "_invoke_callbacks" in place_of(frames[0])
