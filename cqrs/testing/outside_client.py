@@ -23,6 +23,7 @@ from cqrs.messaging.envelope import TRACE_HEADERS
 from cqrs.messaging.message import Headers, Message, Receipt
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, Trouble, UnsendableException, broker_failures
+from cqrs.testing.outside_groups import committed_offsets
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
@@ -215,6 +216,16 @@ class OutsideClient:
         with broker_failures(f"asking {self._bootstrap_servers} for its topics", lambda: self._trouble.words(producer)):
             found = producer.list_topics(timeout=self._timeout)
         return {name: len(topic.partitions) for name, topic in sorted(found.topics.items())}
+
+    def committed(self, group_id: str, topic: str) -> dict[int, int]:
+        """Return the next offset of each partition of `topic` in which the group has committed.
+
+        Raises:
+            DependencyUnavailableException: the broker did not answer in time.
+        """
+        return committed_offsets(
+            self._bootstrap_servers, group_id, topic, timeout_seconds=self._timeout, options=self._options
+        )
 
     def reader(self, topics: Sequence[str], *, at_end: bool = False) -> OutsideReader:
         """Open a reader of all partitions of `topics`, from their beginning or from what is sent from now on.

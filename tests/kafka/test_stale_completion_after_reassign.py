@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from cqrs.kafka.consumer import KafkaConsumer
 from cqrs.kafka.producer import KafkaProducer
@@ -14,6 +13,7 @@ from cqrs.messaging.backoff import Backoff
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome
 from cqrs.messaging.message import OutgoingMessage
 from cqrs.messaging.subscriber import Subscriber
+from cqrs.testing.outside_groups import committed_offsets
 
 SECONDS = 60.0
 
@@ -58,12 +58,12 @@ async def test_the_late_word_of_an_old_assignment_is_dropped(
     runs[0].set()
     await asyncio.wait_for(late.wait(), SECONDS)
     late.clear()
-    assert await committed(kafka_bootstrap, topic) is None, "the old run has no say any more"
+    assert await committed(kafka_bootstrap, topic) == {}, "the old run has no say any more"
     runs[1].set()
     await asyncio.wait_for(late.wait(), SECONDS)
     subscriber.stop()
     await asyncio.wait_for(running, SECONDS)
-    assert await committed(kafka_bootstrap, topic) == 1
+    assert await committed(kafka_bootstrap, topic) == {0: 1}
 
 
 class Nobody:
@@ -71,11 +71,5 @@ class Nobody:
     async def on_revoked(self, partitions: object) -> None: ...
 
 
-async def committed(bootstrap: str, topic: str) -> int | None:
-    """Return what the group has committed, as the broker says, without joining it."""
-    asking = Consumer({"bootstrap.servers": bootstrap, "group.id": f"readers of {topic}"})
-    try:
-        (position,) = await asyncio.to_thread(asking.committed, [TopicPartition(topic, 0)], SECONDS)
-        return position.offset if position.offset >= 0 else None
-    finally:
-        asking.close()
+async def committed(bootstrap: str, topic: str) -> dict[int, int]:
+    return await asyncio.to_thread(committed_offsets, bootstrap, f"readers of {topic}", topic)

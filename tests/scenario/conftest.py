@@ -9,13 +9,23 @@ import pytest_asyncio
 
 from cqrs.runtime import Service, ServiceParts
 from cqrs.telemetry.span_memory import SpanMemory
+from cqrs.testing.embedded_broker import EmbeddedBroker
 from service.bootstrap import order_service
-from tests.scenario.deployment import Deployed, deployed, settings_in
+from service.settings import COMMANDS, EVENTS, PARTITIONS
+from tests.scenario.deployment import DEAD_LETTERS, Deployed, deployed, settings_in
 
 
 @pytest.fixture
 def spans() -> SpanMemory:
     return SpanMemory()
+
+
+@pytest.fixture
+def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
+    """Give a broker with the topics of the order service, for services that come and go on it."""
+    for topic in (COMMANDS, DEAD_LETTERS, EVENTS):
+        embedded_broker.create_topic(topic, PARTITIONS)
+    return embedded_broker
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.testing.outside_groups import committed_offsets
 from cqrs.testing.service_process import ServiceProcess
 from service.settings import COMMANDS, PARTITIONS
 
@@ -64,12 +65,7 @@ def keys(broker: EmbeddedBroker, topic: str, at_least: int = 0) -> list[str]:
 
 def committed(broker: EmbeddedBroker) -> int:
     """Return how many commands the group has committed, as the broker knows it."""
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "orders"})
-    try:
-        partitions = [TopicPartition(COMMANDS, number) for number in range(PARTITIONS)]
-        return sum(max(each.offset, 0) for each in consumer.committed(partitions, DEADLINE))
-    finally:
-        consumer.close()
+    return sum(committed_offsets(broker.bootstrap_servers, "orders", COMMANDS, timeout_seconds=DEADLINE).values())
 
 
 def send(broker: EmbeddedBroker, count: int) -> None:

@@ -3,24 +3,15 @@
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
+from cqrs.testing.outside_groups import committed_offsets
 from service.settings import COMMANDS, EVENTS
 from tests.scenario import scripted
-from tests.scenario.deployment import DEAD_LETTERS, SECONDS, deployed
+from tests.scenario.deployment import DEAD_LETTERS, deployed
 from tests.scenario.scripted import do
 
 REQUEST_TIMED_OUT = 7
-
-
-def committed(broker: EmbeddedBroker) -> int:
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "orders"})
-    try:
-        [position] = consumer.committed([TopicPartition(COMMANDS, 0)], SECONDS)
-        return max(position.offset, 0)
-    finally:
-        consumer.close()
 
 
 @pytest.mark.asyncio
@@ -43,10 +34,12 @@ async def test_the_offset_waits_for_the_handler_and_for_the_event(tmp_path: Path
             do(found, "behind")
             await stage.until(lambda: "behind" in stage.done)
             await found.events(2)
-            assert committed(broker) <= 1, "the handler of the second command has not come to its end"
+            assert found.client.committed("orders", COMMANDS).get(0, 0) <= 1, (
+                "the handler of the second command has not come to its end"
+            )
             broker.fail_requests(ApiKey.PRODUCE, *[REQUEST_TIMED_OUT] * 3)
             opened.set()
             events = await found.events(3)
 
-        assert committed(broker) == 3
+        assert committed_offsets(broker.bootstrap_servers, "orders", COMMANDS) == {0: 3}
     assert sorted(str(each.value) for each in events) == [str({"what": what}) for what in ("behind", "quick", "slow")]

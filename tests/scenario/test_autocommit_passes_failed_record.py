@@ -3,25 +3,15 @@
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from service.settings import COMMANDS
 from tests.scenario import scripted
-from tests.scenario.deployment import SECONDS, Deployed, deployed
+from tests.scenario.deployment import deployed
 from tests.scenario.scripted import do
 
 
 class BusyException(Exception):
     retryable = True
-
-
-def committed(found: Deployed) -> int:
-    consumer = Consumer({"bootstrap.servers": found.service.bootstrap_servers, "group.id": "orders"})
-    try:
-        [position] = consumer.committed([TopicPartition(COMMANDS, 0)], SECONDS)
-        return max(position.offset, 0)
-    finally:
-        consumer.close()
 
 
 @pytest.mark.asyncio
@@ -37,8 +27,8 @@ async def test_the_offset_stays_at_the_failing_record_while_later_ones_are_done_
             do(found, f"good-{number}")
         await stage.until(lambda: len(stage.done) == 21)
         await stage.until(lambda: stage.begun.count("failing") > 20)
-        assert committed(found) == 1
+        assert found.client.committed("orders", COMMANDS) == {0: 1}
         del stage.scripts["failing"]
         await stage.until(lambda: "failing" in stage.done)
         await found.service.stop_consuming()
-        assert committed(found) == 22
+        assert found.client.committed("orders", COMMANDS) == {0: 22}

@@ -6,19 +6,12 @@ from pathlib import Path
 import pytest
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
-from service.settings import COMMANDS, EVENTS, PARTITIONS
+from service.settings import COMMANDS, EVENTS
 from tests.scenario.process import committed, keys, running, send
 
 ORDERS = 1_000
 KILLS = (100, 500)
 """After so many events the process is killed, and the next one is started."""
-
-
-@pytest.fixture
-def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
-    for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
-        embedded_broker.create_topic(topic, PARTITIONS)
-    return embedded_broker
 
 
 @pytest.mark.asyncio

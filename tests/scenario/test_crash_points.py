@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from cqrs.testing.crash_points import CrashPoint
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 from cqrs.testing.service_process import ServiceProcess
-from service.settings import COMMANDS, EVENTS, PARTITIONS
+from service.settings import COMMANDS, EVENTS
 from tests.scenario.process import DEADLINE, committed, create, keys, running
 
 KILLED = -9
@@ -59,13 +59,6 @@ CASES = (
     Case("dead_letter_sent:1", Left(1, 1, letters=(0, 1)), REPEATED),
     Case("dead_letter_acked:1", Left(1, 1, letters=1), REPEATED),
 )
-
-
-@pytest.fixture
-def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
-    for topic in (COMMANDS, LETTERS, EVENTS):
-        embedded_broker.create_topic(topic, PARTITIONS)
-    return embedded_broker
 
 
 def send_two(broker: EmbeddedBroker, second: bytes) -> None:

@@ -6,17 +6,10 @@ from pathlib import Path
 import pytest
 
 from cqrs.testing.embedded_broker import EmbeddedBroker
-from service.settings import COMMANDS, EVENTS, PARTITIONS
+from service.settings import COMMANDS, EVENTS
 from tests.scenario.process import committed, keys, running, send
 
 ORDERS = 300
-
-
-@pytest.fixture
-def broker(embedded_broker: EmbeddedBroker) -> EmbeddedBroker:
-    for topic in (COMMANDS, f"{COMMANDS}-dlt", EVENTS):
-        embedded_broker.create_topic(topic, PARTITIONS)
-    return embedded_broker
 
 
 @pytest.mark.asyncio

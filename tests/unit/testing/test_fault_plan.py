@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from cqrs.exceptions import ConfigurationException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 from cqrs.testing.fault_plan import FaultPlan, FaultPlanException
 from cqrs.testing.faults import (
@@ -24,6 +24,7 @@ from cqrs.testing.faults import (
 )
 from cqrs.testing.kafka_cluster import KafkaCluster
 from cqrs.testing.kafka_server import KafkaServer
+from cqrs.testing.outside_groups import committed_offsets
 from tests.unit.testing.test_kafka_server import JAVA, program, tools
 
 __all__ = ["tools"]
@@ -98,10 +99,24 @@ def test_leaders_and_coordinators_move_and_come_back() -> None:
             found: int = admin.list_topics(timeout=5).topics[TOPIC].partitions[0].leader
             return found
 
-        with FaultPlan(broker, LeaderMove(TOPIC, 0, to=2), CoordinatorMove("g", to=2, begins="now")) as plan:
-            plan.note("now")
+        with FaultPlan(broker, LeaderMove(TOPIC, 0, to=2)):
             assert leader() == 2
         assert leader() == 1
+
+
+def test_a_coordinator_moves_and_comes_back() -> None:
+    """What a group has committed is answered by its coordinator alone, and here one of the two brokers is down."""
+    with EmbeddedBroker(brokers=2) as broker:
+        broker.create_topic(TOPIC)
+        broker.move_coordinator("g", 1)  # else it is any of the two
+        move = CoordinatorMove("g", to=2, begins="moved", ends="back")
+        with FaultPlan(broker, BrokerDown(2), move) as plan:
+            assert committed_offsets(broker.bootstrap_servers, "g", TOPIC) == {}
+            plan.note("moved")
+            with pytest.raises(DependencyUnavailableException):
+                committed_offsets(broker.bootstrap_servers, "g", TOPIC, timeout_seconds=1.0)
+            plan.note("back")
+            assert committed_offsets(broker.bootstrap_servers, "g", TOPIC) == {}
 
 
 def test_a_block_that_fails_leaves_the_broker_whole_and_fails_as_it_did(broker: EmbeddedBroker) -> None:
