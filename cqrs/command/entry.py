@@ -43,7 +43,7 @@ class TracedEntry:
     def __call__(self, message: Command[object] | Query[object]) -> AbstractContextManager[Span]:
         """Open both and give the span; they close in the reverse order."""
         known = {**self._attributes, self._id_attribute: metadata_of(message).identity}
-        return _Around(correlate(message), self._tracer.span(self._span_name, attributes=known))
+        return _Entered(correlate(message), self._tracer.span(self._span_name, attributes=known))
 
 
 class HandlerSpan:
@@ -63,6 +63,37 @@ class HandlerSpan:
     def __call__(self, around: AbstractContextManager[object]) -> AbstractContextManager[Span]:
         """Open `around`, and the span within it."""
         return _Around(around, self._tracer.span(self._span_name, attributes=self._attributes))
+
+
+class _Entered:
+    """Open a correlation id, a span within it, and let the ids of the context follow the span; close them backwards.
+
+    The scope of the correlation id restores all ids when it closes, so that they need no scope of their own.
+    """
+
+    __slots__ = ("_scope", "_span")
+
+    def __init__(self, scope: AbstractContextManager[None], span: AbstractContextManager[Span]) -> None:
+        self._scope = scope
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._scope.__enter__()
+        try:
+            span = self._span.__enter__()
+        except BaseException as error:
+            self._scope.__exit__(type(error), error, error.__traceback__)
+            raise
+        CorrelationContext.follow(span.trace_id, span.span_id)
+        return span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._span.__exit__(kind, error, trace)
+        finally:
+            self._scope.__exit__(kind, error, trace)
 
 
 class _Around:

@@ -105,9 +105,7 @@ def _with_trace(message: OutgoingMessage, trace_headers: Headers) -> OutgoingMes
 def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, AttributeValue]:
     message, envelope = delivery.message, delivery.envelope
     found: dict[str, AttributeValue] = {
-        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
-        attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_PROCESS,
-        attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_PROCESS,
+        **_PROCESS,
         attributes.MESSAGING_DESTINATION_NAME: message.topic,
         attributes.MESSAGING_DESTINATION_PARTITION_ID: str(message.partition),
         attributes.MESSAGING_KAFKA_OFFSET: message.offset,
@@ -120,12 +118,7 @@ def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, Attri
 
 
 def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {
-        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
-        attributes.MESSAGING_OPERATION_TYPE: attributes.OPERATION_SEND,
-        attributes.MESSAGING_OPERATION_NAME: attributes.OPERATION_SEND,
-        attributes.MESSAGING_DESTINATION_NAME: message.topic,
-    }
+    found: dict[str, AttributeValue] = {**_SEND, attributes.MESSAGING_DESTINATION_NAME: message.topic}
     for name, value in message.headers:
         attribute = _NAMED.get(name)
         if attribute is not None and value:
@@ -134,6 +127,15 @@ def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
     return found
 
 
+def _of_operation(operation: str) -> Mapping[str, AttributeValue]:
+    return {
+        attributes.MESSAGING_SYSTEM: attributes.KAFKA,
+        attributes.MESSAGING_OPERATION_TYPE: operation,
+        attributes.MESSAGING_OPERATION_NAME: operation,
+    }
+
+
+_PROCESS, _SEND = _of_operation(attributes.OPERATION_PROCESS), _of_operation(attributes.OPERATION_SEND)
 _NAMED = {ID: attributes.MESSAGING_MESSAGE_ID, CORRELATION_ID: attributes.MESSAGING_MESSAGE_CONVERSATION_ID}
 
 

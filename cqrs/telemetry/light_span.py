@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import getrandbits
 from time import time_ns
 from types import MappingProxyType
-from typing import cast
+from typing import TypeAlias, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -18,13 +18,23 @@ from opentelemetry.util import types
 
 from cqrs.telemetry.span_pipeline import SpanSource
 from cqrs.telemetry.text import encodable
-from cqrs.telemetry.trace_headers import NamingSpan
+from cqrs.telemetry.trace_headers import NamingSpan, RemoteSpan
 from cqrs.tracing.attributes import CORRELATION_ID
 from cqrs.tracing.correlation import CorrelationContext
-from cqrs.tracing.tracer import Attributes, AttributeValue
+from cqrs.tracing.tracer import Attributes, AttributeValue, SpanKind
 
 Place = tuple[int, TraceFlags, TraceState | None]
 """A trace's id, and the flags and the state that spans of it have."""
+
+Outer: TypeAlias = "LightSpan | RemoteSpan | SpanContext | None"
+"""What a span knows its parent by; None for a root."""
+
+KINDS = {
+    SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
+    SpanKind.PRODUCER: trace.SpanKind.PRODUCER,
+    SpanKind.CONSUMER: trace.SpanKind.CONSUMER,
+}
+"""OpenTelemetry's name of each role."""
 
 _MOST_ATTRIBUTES = 128
 """How many attributes the SDK keeps of a span where no variable says otherwise."""
@@ -54,9 +64,9 @@ class LightSpan(NamingSpan, ReadableSpan):
         self,
         made_by: SpanSource,
         name: str,
-        kind: trace.SpanKind,
+        kind: SpanKind,
         base: Context,
-        outer: "LightSpan | SpanContext | None",
+        outer: Outer,
         place: Place,
         trace_hex: str,
         attributes: Attributes,
@@ -72,7 +82,7 @@ class LightSpan(NamingSpan, ReadableSpan):
         self._correlated = correlation_id
         self._made_by = made_by
         self._name = name
-        self._kind = kind
+        self._role = kind
         self._base: Context | None = base
         self._outer = outer
         self.place = place
@@ -149,12 +159,13 @@ class LightSpan(NamingSpan, ReadableSpan):
     @property
     def kind(self) -> trace.SpanKind:
         """Return its role."""
-        return self._kind
+        return KINDS[self._role]
 
     @property
     def parent(self) -> SpanContext | None:
         """Return the ids of its parent, None for a root."""
-        return self._outer.get_span_context() if type(self._outer) is LightSpan else self._outer  # type: ignore[return-value]
+        outer = self._outer
+        return outer.get_span_context() if isinstance(outer, LightSpan | RemoteSpan) else outer
 
     @property
     def start_time(self) -> int:
@@ -226,7 +237,7 @@ class LightSpan(NamingSpan, ReadableSpan):
             self.parent,
             self.resource,
             self.attributes,
-            kind=self._kind,
+            kind=self.kind,
             start_time=self._started,
             end_time=self._ended,
             instrumentation_scope=self.instrumentation_scope,
@@ -291,7 +302,7 @@ class LightSpan(NamingSpan, ReadableSpan):
     def _made_whole(self) -> trace.Span:
         attributes = exportable(self._noted)
         return self._made_by.tracer.start_span(
-            encodable(self._name), self._base, self._kind, attributes, start_time=self._started
+            encodable(self._name), self._base, self.kind, attributes, start_time=self._started
         )
 
 

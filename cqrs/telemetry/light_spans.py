@@ -19,10 +19,10 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from cqrs.telemetry.light_span import LightSpan, Place, random_id
+from cqrs.telemetry.light_span import KINDS, LightSpan, Outer, Place, random_id
 from cqrs.telemetry.span_pipeline import SpanSource
-from cqrs.telemetry.trace_headers import SPAN_KEY
-from cqrs.tracing.tracer import Attributes, AttributeValue
+from cqrs.telemetry.trace_headers import SPAN_KEY, RemoteSpan
+from cqrs.tracing.tracer import Attributes, AttributeValue, SpanKind
 
 LIMITS: Final = (
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
@@ -60,7 +60,7 @@ class LightSpans:
         return self._rule is not None and self._pipeline.batches is not None
 
     def begin(
-        self, name: str, kind: trace.SpanKind, base: Context, attributes: Attributes
+        self, name: str, kind: SpanKind, base: Context, attributes: Attributes
     ) -> "LightSpan | trace.NonRecordingSpan":
         """Begin a span whose parent is the span of `base`; one that is not sampled records nothing.
 
@@ -73,23 +73,39 @@ class LightSpans:
         outer = base.get(SPAN_KEY)
         if type(outer) is LightSpan:  # it is sampled, and so is what is done within it
             return LightSpan(self._source, name, kind, base, outer, outer.place, outer.trace_hex, attributes)
+        if type(outer) is RemoteSpan:
+            digits, trace_id, flags = outer.trace()
+            return self._below(name, kind, base, outer, (trace_id, flags, None), digits, attributes)
         parent = trace.get_current_span(base).get_span_context()
         if not parent.is_valid:
             return self._root(name, kind, base, attributes)
+        place = (parent.trace_id, parent.trace_flags, parent.trace_state)
+        return self._below(name, kind, base, parent, place, f"{parent.trace_id:032x}", attributes)
+
+    def _below(
+        self,
+        name: str,
+        kind: SpanKind,
+        base: Context,
+        parent: Outer,
+        of_parent: Place,
+        digits: str,
+        attributes: Attributes,
+    ) -> "LightSpan | trace.NonRecordingSpan":
+        trace_id, flags, state = of_parent
         decides = self._rule == _PARENT_DECIDES
-        sampled = bool(parent.trace_flags & TraceFlags.SAMPLED) if decides else self._rule == _ALWAYS
-        flags = _FLAGS[sampled | (parent.trace_flags & TraceFlags.RANDOM_TRACE_ID)]
-        place = (parent.trace_id, flags, parent.trace_state)
+        sampled = bool(flags & TraceFlags.SAMPLED) if decides else self._rule == _ALWAYS
+        place = (trace_id, _FLAGS[sampled | (flags & TraceFlags.RANDOM_TRACE_ID)], state)
         if not sampled:
             return _not_recorded(place)
-        return LightSpan(self._source, name, kind, base, parent, place, f"{parent.trace_id:032x}", attributes)
+        return LightSpan(self._source, name, kind, base, parent, place, digits, attributes)
 
     def _root(
-        self, name: str, kind: trace.SpanKind, base: Context, attributes: Attributes
+        self, name: str, kind: SpanKind, base: Context, attributes: Attributes
     ) -> "LightSpan | trace.NonRecordingSpan":
         trace_id = self._ids.generate_trace_id()
         random = TraceFlags.RANDOM_TRACE_ID if self._ids.is_trace_id_random() else 0
-        result = self._sampler.should_sample(base, trace_id, name, kind, None, ())
+        result = self._sampler.should_sample(base, trace_id, name, KINDS[kind], None, ())
         sampled = result.decision is Decision.RECORD_AND_SAMPLE
         place = (trace_id, _FLAGS[sampled | random], result.trace_state)
         if not sampled:

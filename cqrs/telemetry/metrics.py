@@ -25,6 +25,7 @@ from cqrs.messaging import gauges as delivery_gauges
 from cqrs.messaging import metrics as delivery
 from cqrs.messaging.gauges import Reading
 from cqrs.telemetry.light_span import LightSpan
+from cqrs.telemetry.tallies import Tallies, Tally
 from cqrs.telemetry.text import encodable
 
 IGNORED_TRACE_HEADERS: Final = "cqrs_trace_ignored_headers_total"
@@ -113,6 +114,8 @@ class PrometheusMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
         self.registry = CollectorRegistry()
+        self._tallies = Tallies()
+        self.registry.register(self._tallies)
         self._counters: dict[str, _Series[Counter]] = {}
         self._histograms: dict[str, _Series[Histogram]] = {}
         for table in (bus.METRICS, delivery.METRICS, METRICS, *tables):
@@ -147,14 +150,16 @@ class PrometheusMetrics:
             ValueError: no table declares such a counter or histogram, or it has other labels.
         """
         counted, timed = self._counter(counter).of(labels), self._histogram(histogram).of(labels)
-        told_at, told = -_EXEMPLAR_SECONDS, 0.0
+        tally, clock = self._tallies.add(Tally(counted, timed)), self._clock
+        note, told_at, told = tally.note, -_EXEMPLAR_SECONDS, 0.0
 
         def record(seconds: float) -> None:
             nonlocal told_at, told
-            now = self._clock()
+            now = clock()
             if seconds < 2 * told and now - told_at < _EXEMPLAR_SECONDS:
-                counted.inc()
-                timed.observe(seconds)
+                note(seconds)
+                if tally.is_full():
+                    tally.add_up()
                 return
             told_at, told = now, seconds
             exemplar = _exemplar()

@@ -102,7 +102,7 @@ class NamingSpan(trace.Span):
         """Return the W3C header that names it, or None when one does not say all: it has a trace state."""
 
 
-class _RemoteSpan(NonRecordingSpan, NamingSpan):
+class RemoteSpan(NonRecordingSpan, NamingSpan):
     """Be the span of a sender, with the header that named it, so that it can be passed on as it is.
 
     Its context is made when it is asked for, which nobody does where nothing is traced: it takes 1.5 us.
@@ -113,7 +113,14 @@ class _RemoteSpan(NonRecordingSpan, NamingSpan):
 
     @property
     def traceparent(self) -> bytes:
+        """Return the header as it came."""
         return self._found[0]
+
+    def trace(self) -> tuple[str, int, TraceFlags]:
+        """Return its trace's id, as 32 hexadecimal digits and as a number, and its flags."""
+        found = self._found
+        digits = found[1]
+        return digits.decode(), int(digits, 16), _TRACE_FLAGS[found[3]]
 
     @cached_property
     def _context(self) -> SpanContext:  # type: ignore[override]  # it takes the place of what its base keeps
@@ -121,12 +128,12 @@ class _RemoteSpan(NonRecordingSpan, NamingSpan):
         return SpanContext(int(found[1], 16), int(found[2], 16), True, _TRACE_FLAGS[found[3]])
 
 
-def _plain_parent(value: bytes | None) -> _RemoteSpan | None:
+def _plain_parent(value: bytes | None) -> RemoteSpan | None:
     """Read a header as nearly every sender writes it: version 00, nothing around it; None for any other."""
     found = _PLAIN_TRACEPARENT.fullmatch(value) if value is not None else None
     if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
         return None
-    return _RemoteSpan(found)
+    return RemoteSpan(found)
 
 
 def _current_fields() -> Iterator[tuple[str, str]]:

@@ -15,18 +15,12 @@ from opentelemetry.semconv.attributes.exception_attributes import (
 )
 from opentelemetry.trace import StatusCode
 
-from cqrs.telemetry.light_span import LightSpan, carried
+from cqrs.telemetry.light_span import KINDS, LightSpan, carried
 from cqrs.telemetry.light_spans import LightSpans, given
 from cqrs.telemetry.text import encodable, error_message, error_name, error_stacktrace
 from cqrs.telemetry.trace_headers import SPAN_KEY, IgnoredHeader, read_context, write_context
 from cqrs.tracing import attributes as names
 from cqrs.tracing.tracer import Attributes, AttributeValue, Headers, NoTracer, Span, SpanKind
-
-_KINDS = {
-    SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
-    SpanKind.PRODUCER: trace.SpanKind.PRODUCER,
-    SpanKind.CONSUMER: trace.SpanKind.CONSUMER,
-}
 
 
 def count_nothing(_header: str, _reason: str) -> None:
@@ -87,11 +81,11 @@ class OpenTelemetryTracer:
         """Begin a span as a child of the span of `base`; it is not the current one yet."""
         light = self._light
         if light is not None and link is None and light.fit:
-            return light.begin(name, _KINDS[kind], base, attributes)
+            return light.begin(name, kind, base, attributes)
         return self._tracer.start_span(
             encodable(name),
             context=base,
-            kind=_KINDS[kind],
+            kind=KINDS[kind],
             attributes={key: carried(value) for key, value in given(attributes).items()},
             links=self._links(link),
         )

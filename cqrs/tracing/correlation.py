@@ -135,6 +135,12 @@ class CorrelationContext:
         _current.set(_NO_IDS)
 
     @staticmethod
+    def follow(trace_id: str | None, span_id: str | None) -> None:
+        """Set the ids of the span that is open now; what is None stays. A scope around it restores those before."""
+        before = _current.get()
+        _current.set((before[0], trace_id or before[1], span_id or before[2]))
+
+    @staticmethod
     def scope(
         *, correlation_id: str | None = None, trace_id: str | None = None, span_id: str | None = None
     ) -> AbstractContextManager[None]:
