@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.bus.rounds import WorkerException
+from benchmarks.flow import budget
 from benchmarks.flow.brokers import BrokerException, embedded, open_events, put_commands
 from benchmarks.flow.cores import client_core
 from benchmarks.flow.flame import picture
@@ -34,12 +35,19 @@ def add_options(reader: argparse.ArgumentParser) -> None:
     reader.add_argument("--messages", type=positive, default=20_000, help="messages of the turn (default 20000)")
     reader.add_argument("--functions", type=positive, default=30, help="functions that are listed (default 30)")
     reader.add_argument("--svg", type=Path, help="write the flame picture into this file")
+    reader.add_argument(
+        "--write", action="store_true", help="write the stages of ours, and the picture, into docs/performance.md"
+    )
 
 
 def measure(chosen: argparse.Namespace) -> int:
     """Profile one contestant on the embedded broker and print both tables; return 2 when it cannot be measured."""
+    if chosen.write and chosen.contestant != "ours":
+        sys.stderr.write("the page is about ours; leave the contestant out, or --write\n")
+        return 2
     try:
         measured, stacks = profile(chosen.contestant, chosen.messages)
+        bare = profile("loop", chosen.messages)[0].cpu if chosen.write else 0.0
     except (WorkerException, BrokerException) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -49,6 +57,9 @@ def measure(chosen: argparse.Namespace) -> int:
     sys.stdout.write(_table("function, itself", by_function(stacks), us_of_sample, chosen.functions) + "\n")
     if chosen.svg is not None:
         chosen.svg.write_text(picture(stacks, title, us_of_sample), "utf-8")
+    if chosen.write:
+        budget.keep({stage: count * us_of_sample for stage, count in by_stage(stacks).items()}, bare)
+        budget.PICTURE.write_text(picture(stacks, title, us_of_sample), "utf-8")
     return 0
 
 
