@@ -54,6 +54,7 @@ service:
     traces: {{receivers: [otlp], exporters: [jaeger_storage_exporter]}}
   telemetry:
     logs: {{level: warn}}
+    metrics: {{level: none}}
 extensions:
   healthcheckv2:
     use_v2: true
