@@ -147,7 +147,7 @@ def test_what_ours_are_told_are_settings_with_values_that_are_right(
     assert settings.all_command_topics == OrderSettings.model_fields["command_topics"].default
 
 
-@pytest.mark.parametrize("name", sorted(set(OURS) - {"schemas"}))
+@each_of_ours
 def test_what_ours_run_is_a_command_of_the_service(name: str) -> None:
     command = [sys.executable, "-m", "service", *OURS[name]["command"], "--help"]
 
