@@ -46,6 +46,8 @@ class _Running:
         process: The container that runs.
         container: Its definition.
         is_ready: What the API server was told last.
+        failures: Readiness probes that failed one after the other.
+        probed_at: When readiness was asked for last.
         leaving_since: When it was told to end.
     """
 
@@ -56,6 +58,8 @@ class _Running:
     process: subprocess.Popen[bytes] | None = None
     container: Manifest = field(default_factory=dict)
     is_ready: bool = False
+    failures: int = 0
+    probed_at: float = 0.0
     leaving_since: float | None = None
 
 
@@ -217,11 +221,15 @@ class Node:
         return next(each.port for each in ready if selector.items() <= each.pod["metadata"]["labels"].items())
 
     def _probe(self, running: _Running) -> None:
+        """Ask for readiness as a kubelet does; only a pod that is not ready yet is asked at every look."""
         probe = running.container.get("readinessProbe")
-        if probe is None:
+        now = time.monotonic()
+        if probe is None or (running.is_ready and now - running.probed_at < probe["periodSeconds"]):
             return
+        running.probed_at = now
         well = _answers(f"http://127.0.0.1:{running.port}{probe['httpGet']['path']}")
-        if well != running.is_ready:
+        running.failures = 0 if well else running.failures + 1
+        if well != running.is_ready and (well or running.failures >= probe["failureThreshold"]):
             self._tell(running, "Running", ready=well)
 
     def _settle(self, running: _Running) -> None:

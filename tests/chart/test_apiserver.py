@@ -5,6 +5,7 @@ Pods run as processes of this machine, on a real Kafka and PostgreSQL: what the 
 
 import base64
 import copy
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,9 @@ pytestmark = [pytest.mark.apiserver]
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 IMAGE = "registry.example.com/orders:0.1.0"
+ELSEWHERE = {"serviceAccountName": "default", "priorityClassName": "", "runtimeClassName": None}
+"""What a pod names that this API server does not have, and needs to let it in."""
+
 TIMEOUT = "180s"
 ORDER = (
     '{"order_id": "o-1", "customer_id": "c-1", "items": [{"sku": "A", "quantity": 2, "unit_price": "9.99"}], '
@@ -137,7 +141,7 @@ def bare(pod: Manifest, namespace: str) -> Manifest:
     return {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"generateName": "pod-", "namespace": namespace, "labels": labels},
-        "spec": {**found["spec"], "serviceAccountName": "default", "priorityClassName": "", "runtimeClassName": None},
+        "spec": {**found["spec"], **ELSEWHERE},
     }  # fmt: skip
 
 
@@ -176,6 +180,8 @@ def test_the_api_server_knows_every_field_of_every_values_file(
         found = [copy.deepcopy(manifest) for manifest in each.manifests]
         for manifest in found:
             manifest["metadata"]["namespace"] = namespace
+            if manifest["kind"] == "Pod":
+                manifest["spec"] |= ELSEWHERE
         (tmp_path / f"{each.case}.yaml").write_text(yaml.safe_dump_all(found), "utf-8")
         arguments = [
             "apply",
@@ -230,7 +236,7 @@ def test_a_release_lives_through_install_upgrade_rollback_and_uninstall(
         assert len(_pods(plane, namespace)) == 2
         assert _partitions(kafka_bootstrap) == {"shop.commands": 3, "shop.commands-dlt": 3}
 
-        assert "orders.OrderCreated" in _send(kafka_bootstrap, registry, tmp_path)
+        assert "orders.OrderCreated" in _send(_settings(plane, namespace))
         helm(plane, "test", "orders", "--namespace", namespace, "--timeout", TIMEOUT)
 
         node.watch_capacity()
@@ -287,12 +293,9 @@ def _partitions(bootstrap: str) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("shop.")}
 
 
-def _send(bootstrap: str, registry: str, folder: Path) -> str:
-    """Send a command as the notes say, and return what was printed."""
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": bootstrap, "SCHEMA_REGISTRY_URL": registry, "STATE_PATH": str(folder / "state"),
-        "COMMAND_TOPICS": "shop.commands", "PATH": "/usr/bin:/bin",
-    }  # fmt: skip
+def _send(settings: dict[str, str]) -> str:
+    """Send a command as the notes say, with the settings that a shell in the pod has, and return what was printed."""
+    environment = {**settings, "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "service", "send", "orders.CreateOrder", ORDER]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr

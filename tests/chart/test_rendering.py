@@ -1,11 +1,13 @@
 """What the chart makes is accepted by Kubernetes, fits together, and is what Helm 3 and Helm 4 make alike."""
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chart import rules, schemas
+from tests.chart.documented_values import CHART
 from tests.chart.rendering import CASES, VALUES, Rendered, render, render_all
 
 pytestmark = [pytest.mark.chart, pytest.mark.usefixtures("helm")]
@@ -93,3 +95,11 @@ def _sorted(rendered: Rendered) -> list[tuple[str, str, object]]:
     return sorted(
         ((each["kind"], each["metadata"]["name"], each) for each in rendered.manifests), key=lambda each: each[:2]
     )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_finds_nothing_to_complain_of(every_helm: Path, case: str) -> None:
+    command = [str(every_helm), "lint", "--strict", "--quiet", "--values", str(VALUES / f"{case}.yaml"), str(CHART)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the fixture's own program
+
+    assert done.returncode == 0, done.stdout + done.stderr
