@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cqrs.cli.letter_commands import add_dead_letters
-from cqrs.cli.operator_commands import add_health, add_migrate, add_schemas
+from cqrs.cli.operator_commands import add_doctor, add_health, add_migrate, add_schemas
 from cqrs.cli.program import S, ServiceProgram
 from cqrs.cli.terminal import REFUSED, explained_failures, output
 
@@ -26,6 +26,7 @@ def command_line(program: ServiceProgram[S]) -> typer.Typer:
         add_schemas,
         add_migrate,
         add_health,
+        add_doctor,
         _add_settings,
         _add_handlers,
     ):

@@ -82,3 +82,15 @@ def add_health(app: typer.Typer, program: ServiceProgram[S]) -> None:
 
             settings = program.settings({})
             raise typer.Exit(tell(probe, settings.management_host, settings.management_port))
+
+
+def add_doctor(app: typer.Typer, program: ServiceProgram[S]) -> None:
+    """Add `doctor`."""
+
+    @app.command()
+    def doctor() -> None:
+        """Say what weakens a promise and what the service lacks: exit code 0 all there, 1 not all, 2 wrong settings."""
+        with explained_failures():
+            from cqrs.cli.doctor import examine
+
+            raise typer.Exit(0 if examine(program, output()) else REFUSED)

@@ -70,12 +70,22 @@ def check_schemas(program: ServiceProgram[S], console: Console, *, as_json: bool
         ConfigurationException: no registry is named, or the schemas do not fit its subjects.
         DependencyUnavailableException: it does not answer, or lets nobody in.
     """
-    found = _with_registry(program, register=False)
+    found = look_at_schemas(program, program.settings({}))
     _show(console, found, as_json=as_json)
     bad = any(each.problem for each in found)
     if bad and not as_json:
         console.print(Text(f"to register what is missing: {invocation(program.module)} schemas register", style="dim"))
     return not bad
+
+
+def look_at_schemas(program: ServiceProgram[S], settings: ServiceSettings) -> list[SchemaFinding]:
+    """Return how every schema stands in the registry; nothing is stored.
+
+    Raises:
+        ConfigurationException: no registry is named, or the schemas do not fit its subjects.
+        DependencyUnavailableException: it does not answer, or lets nobody in.
+    """
+    return _with_registry(program, settings, register=False)
 
 
 def register_schemas(program: ServiceProgram[S], console: Console, *, as_json: bool) -> bool:
@@ -85,7 +95,7 @@ def register_schemas(program: ServiceProgram[S], console: Console, *, as_json: b
         ConfigurationException: no registry is named, or the schemas do not fit its subjects.
         DependencyUnavailableException: it does not answer, or lets nobody in.
     """
-    found = _with_registry(program, register=True)
+    found = _with_registry(program, program.settings({}), register=True)
     _show(console, found, as_json=as_json)
     return not any(each.problem for each in found)
 
@@ -128,8 +138,7 @@ def _events(program: ServiceProgram[S]) -> Iterator[tuple[str, str]]:
     yield from ((topic, name) for topic in topics for each in events if (name := declared_name(each)) is not None)
 
 
-def _with_registry(program: ServiceProgram[S], *, register: bool) -> list[SchemaFinding]:
-    settings = program.settings({})
+def _with_registry(program: ServiceProgram[S], settings: ServiceSettings, *, register: bool) -> list[SchemaFinding]:
     url = settings.schema_registry_url
     if url is None:
         raise ConfigurationException(

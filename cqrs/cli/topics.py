@@ -43,13 +43,22 @@ def check_topics(program: ServiceProgram[S], console: Console, *, as_json: bool)
         ConfigurationException: no cluster is named.
         DependencyUnavailableException: it does not answer.
     """
-    settings = program.settings({})
-    found = asyncio.run(_look(_admin(settings), plan_of(program, settings)))
+    found = look_at_topics(program, program.settings({}))
     _show(console, found, as_json=as_json)
     bad = any(each.shortcomings for each in found)
     if bad and not as_json:
         console.print(Text(f"to make what is missing: {invocation(program.module)} topics create", style="dim"))
     return not bad
+
+
+def look_at_topics(program: ServiceProgram[S], settings: ServiceSettings) -> list[Finding]:
+    """Return every topic that the service needs, how it is and how it should be.
+
+    Raises:
+        ConfigurationException: no cluster is named.
+        DependencyUnavailableException: it does not answer.
+    """
+    return asyncio.run(_look(_admin(settings), plan_of(program, settings)))
 
 
 def create_topics(

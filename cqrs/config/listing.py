@@ -1,6 +1,5 @@
 """List every setting with its type, default, environment name, help and value; secrets are masked."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -9,7 +8,8 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
+from cqrs.masking import without_url_passwords
+
 _MASK = "********"
 
 
@@ -41,7 +41,7 @@ def describe_settings(settings: BaseModel) -> tuple[Setting, ...]:
 
 def masked(text: str) -> str:
     """Return `text` with the passwords of the URLs in it hidden."""
-    return _PASSWORD_IN_URL.sub(rf"\1:{_MASK}@", text)
+    return without_url_passwords(text, _MASK)
 
 
 def _lines(group: BaseModel, path: tuple[str, ...]) -> Iterator[Setting]:

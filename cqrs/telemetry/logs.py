@@ -12,7 +12,8 @@ from opentelemetry import trace
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from cqrs.exceptions import ConfigurationException
-from cqrs.telemetry.secrets import Plain, masked, represented, without_url_passwords
+from cqrs.masking import without_url_passwords
+from cqrs.telemetry.secrets import Plain, masked, represented
 from cqrs.tracing.correlation import CorrelationContext
 
 LogFormat = Literal["auto", "json", "console"]

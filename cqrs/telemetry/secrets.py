@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from cqrs.masking import without_url_passwords
+
 MASK: Final = "***"
 
 _SECRET_NAME = re.compile(r"passw|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|^authorization$", re.I)
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s/:@\"']*):([^\s/\"']*)@")
 _DEPTH_LIMIT = 8
 
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
@@ -22,11 +23,6 @@ def masked(name: str, value: object) -> Plain:
         value: Anything; what JSON has no word for becomes its `repr`.
     """
     return _plain(name, value, _DEPTH_LIMIT)
-
-
-def without_url_passwords(text: str) -> str:
-    """Return `text` with the password of every URL in it masked."""
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text) if "://" in text else text
 
 
 def represented(value: object) -> str:

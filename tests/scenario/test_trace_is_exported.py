@@ -1,13 +1,23 @@
-"""OTEL_EXPORTER_OTLP_ENDPOINT alone makes the service export: the whole trace of a command reaches an OTLP receiver."""
+"""OTEL_EXPORTER_OTLP_ENDPOINT makes the service export: the whole trace of a command arrives, by HTTP and gRPC."""
 
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from service.bootstrap import order_service
@@ -17,26 +27,47 @@ from tests.scenario.deployment import deployed, settings_in
 SENDER = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Receiver(ThreadingHTTPServer):
-    """Take OTLP over HTTP, as a collector does, and keep the spans."""
-
-    daemon_threads = True
+class Receiver:
+    """Keep the spans that a collector is given."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.spans: list[Span] = []
         self.services: set[str] = set()
 
+    def take(self, request: ExportTraceServiceRequest) -> None:
+        for resource in request.resource_spans:
+            attributes = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.services.add(attributes["service.name"])
+            self.spans += [span for scope in resource.scope_spans for span in scope.spans]
+
+
+class _HttpServer(ThreadingHTTPServer):
+    """Take OTLP over HTTP, as a collector does."""
+
+    daemon_threads = True
+
+    def __init__(self, receiver: Receiver) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.receiver = receiver
+
+
+class _GrpcService(TraceServiceServicer):
+    """Take OTLP over gRPC, as a collector does."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def Export(self, request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:  # noqa: N802
+        self._receiver.take(request)
+        return ExportTraceServiceResponse()
+
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
+    server: _HttpServer
 
     def do_POST(self) -> None:
         request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
-        for resource in request.resource_spans:
-            attributes = {each.key: each.value.string_value for each in resource.resource.attributes}
-            self.server.services.add(attributes["service.name"])
-            self.server.spans += [span for scope in resource.scope_spans for span in scope.spans]
+        self.server.receiver.take(request)
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -45,15 +76,34 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the test's output is the test's."""
 
 
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with Receiver() as server:
+@contextmanager
+def over_http(receiver: Receiver) -> Iterator[str]:
+    with _HttpServer(receiver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        yield server
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def over_grpc(receiver: Receiver) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_TraceServiceServicer_to_server(_GrpcService(receiver), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def receiver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    found = Receiver()
+    with (over_grpc if request.param == "grpc" else over_http)(found) as endpoint:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        if request.param == "grpc":
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        yield found
 
 
 @pytest.mark.asyncio

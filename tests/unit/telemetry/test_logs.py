@@ -280,3 +280,19 @@ def test_libraries_that_chat_at_info_are_heard_at_debug(level: str, heard: bool)
 
     assert ("startup complete" in stream.getvalue()) is heard
     assert "something is wrong" in stream.getvalue()
+
+
+@pytest.mark.parametrize("library", ["uvicorn.error", "alembic.runtime.migration", "aiokafka.consumer.fetcher"])
+def test_lines_of_libraries_are_json_with_the_ids_too(library: str) -> None:
+    stream = io.StringIO()
+    configured = configure_logging("INFO", "json", stream=stream)
+    CorrelationContext.set_correlation_id("c-1")
+    try:
+        logging.getLogger(library).warning("asked %s", "http://me:hunter2@registry")
+    finally:
+        configured.restore()
+
+    line = json.loads(stream.getvalue())
+    assert (line["logger"], line["level"], line["event"]) == (library, "warning", "asked http://me:***@registry")
+    assert line["correlation_id"] == "c-1"
+    assert {"trace_id", "span_id"} <= line.keys()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cqrs.telemetry.secrets import MASK, masked, without_url_passwords
+from cqrs.masking import without_url_passwords
+from cqrs.telemetry.secrets import MASK, masked
 
 
 class Unshowable:
