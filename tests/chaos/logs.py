@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -39,7 +40,8 @@ class Log:
                 "log_level": 2,
             }
         )
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+        self._new_admin = partial(AdminClient, {"bootstrap.servers": bootstrap_servers, "log_level": 2})
+        self._admin = self._new_admin()
         count = len(self._consumer.list_topics(topic, SECONDS).topics[topic].partitions)
         self._places = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(count)]
         self._next = dict.fromkeys(range(count), 0)
@@ -91,7 +93,7 @@ class Log:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_AGAIN_SECONDS)
-                self._admin.list_topics(self._places[0].topic, SECONDS)  # so that it learns of the new leaders
+                self._admin = self._new_admin()  # the old one goes on with the epochs of leaders that are gone
 
     def close(self) -> None:
         """Let the connection go."""
