@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from cqrs.testing.growth import Sample, growths, sample
 from cqrs.testing.kafka_cluster import KafkaCluster
 from cqrs.testing.postgres_server import PostgresServer
 from tests.chaos.broker_bounce import COPIES
-from tests.chaos.growth import Sample, growths, sample
 from tests.chaos.load import Load
 from tests.chaos.orders.deployment import STILL_SECONDS, Deployment, Where
 from tests.chaos.orders.workload import commands_of

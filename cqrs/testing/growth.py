@@ -1,4 +1,11 @@
-"""Whether a process grows: samples of what it holds, and a slope that a few odd ones do not move."""
+"""Whether a process grows: samples of what it holds, and a slope that a few odd ones do not move.
+
+A soak test takes a sample every few seconds, and looks at the end whether everything is flat::
+
+    samples.append(sample(process.pid, time.monotonic()))
+    ...
+    assert all(each.is_flat for each in growths(samples))
+"""
 
 import os
 from collections.abc import Sequence
@@ -71,7 +78,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def growths(samples: Sequence[Sample]) -> Sequence[Growth]:
-    """Judge each thing that was sampled: memory may grow by 5 %, numbers by 10 %.
+    """Judge each thing that was sampled, one sample at least: memory may grow by 5 %, numbers by 10 %.
 
     Pools fill and empty with faults, so that a number never stands still; what one fault in five leaves behind is more.
     """
@@ -85,8 +92,13 @@ def growths(samples: Sequence[Sample]) -> Sequence[Growth]:
     return found
 
 
-def sample(pid: int, seconds: float, tasks: int) -> Sample:
-    """Look at a process.
+def sample(pid: int, seconds: float, tasks: int = 0) -> Sample:
+    """Look at a process from outside; needs the /proc of Linux.
+
+    Args:
+        pid: Its number.
+        seconds: When.
+        tasks: How many asyncio tasks it has, which only the process itself knows.
 
     Raises:
         OSError: there is no such process.

@@ -4,7 +4,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.growth import Sample, growths, sample, slope
+from cqrs.testing.growth import Sample, growths, sample, slope
 
 
 def samples(memory: list[float], **fixed: int) -> list[Sample]:
