@@ -14,7 +14,7 @@ from tests.chaos.results import Progress
 from tests.mutations.__main__ import copy_project, mutate
 from tests.mutations.table import MUTATIONS, Mutation
 
-_SECONDS = 240.0
+_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
