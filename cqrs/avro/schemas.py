@@ -24,6 +24,7 @@ class AvroSchemas:
     def __init__(self, schemas: Mapping[str, AvroSchema]) -> None:
         self._schemas = dict(schemas)
         self._fitters: dict[str, Fitter] = {}
+        self._contracts: dict[type, tuple[str, Fitter]] = {}
         problems = [f"schema {name}: {why}" for name, why in self._compile()]
         if problems:
             raise ConfigurationException(problems)
@@ -90,13 +91,22 @@ class AvroSchemas:
         Raises:
             UndecodableMessageException: the object does not fit; names every misfit with its path.
         """
-        schema = self.of(type(value))
-        if schema is None:
-            return
+        known = self._contracts.get(type(value))
+        if known is None:
+            schema = self.of(type(value))
+            known = self._contracts[type(value)] = (schema.name, self._fitters[schema.name]) if schema else _NO_CONTRACT
+        name, fit = known
         try:
-            self._fitters[schema.name](value)
+            fit(value)
         except MisfitException as error:
-            raise UndecodableMessageException(f"the value does not fit the schema {schema.name}: {error}") from None
+            raise UndecodableMessageException(f"the value does not fit the schema {name}: {error}") from None
+
+
+def _fits(value: object) -> object:
+    return value
+
+
+_NO_CONTRACT: tuple[str, Fitter] = ("", _fits)
 
 
 def _nothing_in(folder: Path) -> str:
