@@ -24,7 +24,7 @@ from cqrs.sql.failures import READ_ONLY_OPTION, connecting, place_of
 from cqrs.sql.schema import Tables
 
 _logger = logging.getLogger(__name__)
-_TEMPLATES = Path(__file__).parent
+_HERE = Path(__file__).parent  # alembic asks for a folder of its own, and keeps nothing in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Migrations:
         Raises:
             ConfigurationException: there are none, or two follow the same one.
         """
-        script = ScriptDirectory(_TEMPLATES, version_locations=[str(self.folder)])
+        script = ScriptDirectory(_HERE, version_locations=[str(self.folder)])
         heads = script.get_heads()
         if len(heads) != 1:
             found = " and ".join(sorted(heads)) or "none"
