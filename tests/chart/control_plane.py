@@ -45,7 +45,7 @@ def programs(*, build: bool = True) -> Path:
     folder = tools.folder_for("control-plane", [MODULE / "go.mod", MODULE / "go.sum"])
     if not build and not folder.exists():
         raise tools.ToolMissingException(
-            "the API server is not built yet. To run these: python -m tests.chart.control_plane (Go, minutes, once)"
+            "the API server is not built yet. To run these: make tools (Go, minutes, once)"
         )
     return tools.made(folder, _build)
 

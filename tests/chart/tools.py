@@ -179,7 +179,12 @@ def _write_custom_resources(folder: Path) -> None:
 
 def _unpack_prometheus(folder: Path) -> None:
     missing = "promtool on the PATH, or Debian with a fresh package list (apt-get update)"
-    run(["apt-get", "download", "prometheus"], missing=missing, folder=folder)
+    download = ["apt-get", "download", "prometheus"]
+    try:
+        run(download, missing=missing, folder=folder)
+    except ToolMissingException:  # a machine that has not read Debian's list of packages yet
+        run(["apt-get", "update", "-qq"], missing=missing)
+        run(download, missing=missing, folder=folder)
     package = next(folder.glob("*.deb"))
     run(["dpkg", "-x", package, folder], missing=missing)
     package.unlink()
