@@ -44,7 +44,6 @@ PROOFS = (
     Proof("count a record as done before its handler ends", f"{KILLS} --at random", LOST),
     Proof("commit the state before the events are sent", f"{KILLS} --at after_state_commit", STATE),
     Proof("do not wait for the event's acknowledgement", f"{KILLS} --at sent", STATE),
-    Proof("forget what is done above the offset", f"{KILLS} --at after_offset_commit", "repeated, but"),
     Proof("give a partition back with work in hand", STORM, REPEATED),
     Proof("give a partition back without a commit", STORM, REPEATED),
     Proof("go on with the object of the last assignment", STORM, REPEATED),
