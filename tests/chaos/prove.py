@@ -46,7 +46,6 @@ PROOFS = (
     Proof("do not wait for the event's acknowledgement", f"{KILLS} --at sent", STATE),
     Proof("give a partition back with work in hand", STORM, REPEATED),
     Proof("give a partition back without a commit", STORM, REPEATED),
-    Proof("go on with the object of the last assignment", STORM, REPEATED),
 )
 
 
