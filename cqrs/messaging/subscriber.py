@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,9 @@ POLL_SECONDS = 0.25
 
 SHORT_POLL_SECONDS = 0.02
 """How long it waits while a partition whose records flow has no room: that may change at any moment."""
+
+TELL_SECONDS = 10.0
+"""How often the log says that the broker is still away."""
 
 LAST_COMMIT_SECONDS = 2.0
 """How long the commit of a loop may take that was cut off at the end of its budget."""
@@ -81,6 +85,7 @@ class Subscriber:
         self._rebalances = 0
         self._turned_at: float | None = None
         self._broker_away: str | None = None
+        self._told_at = -math.inf
         self.assigned = asyncio.Event()
 
     @property
@@ -195,7 +200,9 @@ class Subscriber:
         except DependencyUnavailableException as error:
             await self._wait(0, error, "consuming is held")
             return
-        self._broker_away = None
+        if self._broker_away is not None:
+            self._broker_away, self._told_at = None, -math.inf
+            logger.info("consuming goes on")
         for message in messages:
             self._take_up(message)
 
@@ -234,8 +241,11 @@ class Subscriber:
 
     async def _wait(self, attempt: int, error: Exception, what: str) -> None:
         seconds = self._backoff.delay(attempt)
+        now = self._clock()
         self._broker_away = message_of(error)
-        logger.warning("%s for %.1f s: %s", what, seconds, self._broker_away)
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            logger.warning("%s: %s", what, self._broker_away)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

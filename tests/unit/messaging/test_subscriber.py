@@ -244,6 +244,20 @@ class LateConsumer(MemoryConsumer):
 
 
 @pytest.mark.asyncio
+async def test_a_broker_that_is_away_is_logged_seldom_and_its_return_too(caplog: pytest.LogCaptureFixture) -> None:
+    broker, recorder = MemoryBroker({"c": 1}), Recorder()
+    consumer = MemoryConsumer(broker, ["c"])
+    consumer.failures = [AWAY] * 50
+    await fill(broker, b"1")
+    with caplog.at_level("INFO", "cqrs.messaging.subscriber"):
+        async with running(subscriber(consumer, recorder)):
+            await recorder.until(1)
+
+    told = [each.getMessage().partition(":")[0] for each in caplog.records if "consuming" in each.getMessage()]
+    assert told == ["consuming is held", "consuming goes on"]
+
+
+@pytest.mark.asyncio
 async def test_joining_is_repeated_until_the_broker_answers() -> None:
     broker, recorder = MemoryBroker({"c": 1}), Recorder()
     await fill(broker, b"1")
