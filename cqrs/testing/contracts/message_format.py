@@ -132,7 +132,9 @@ class MessageFormatContract(Contract):
         assert list(message_format.encoder.problems(Sample, TOPIC)) == []
 
     @pytest.mark.asyncio
-    @pytest.mark.parametrize("wrong", [{"text": object()}, {"money": float("nan")}, {"many": (object(),)}], ids=["text", "money", "many"])
+    @pytest.mark.parametrize(
+        "wrong", [{"text": object()}, {"money": float("nan")}, {"many": (object(),)}], ids=["text", "money", "many"]
+    )
     async def test_an_event_that_cannot_be_written_is_refused(
         self, message_format: MessageFormat, wrong: dict[str, object]
     ) -> None:
