@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -96,10 +97,13 @@ def noticed_by(mutation: Mutation, proof: Proof, kafka: str) -> tuple[bool, str]
 def _run(folder: Path, arguments: Sequence[str], kafka: str) -> tuple[int | None, str]:
     command = [sys.executable, "-m", "tests.chaos", *arguments]
     environment = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": kafka, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        ended = subprocess.run(  # noqa: S603
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"hung for {_SECONDS:g} s"
-    return ended.returncode, ended.stdout + ended.stderr
+    pipe = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # its services with it
+            return None, f"hung for {_SECONDS:g} s"
+    return process.returncode, output + errors
