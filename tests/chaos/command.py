@@ -1,6 +1,8 @@
 """Run what the command line asks for, and print what came of it."""
 
 import argparse
+import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -8,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from cqrs.signals import STOP_SIGNALS
 from tests.chaos import broker_bounce, kill9_matrix, options, rebalance_storm, sigterms, soak
 from tests.chaos.page import keep
 from tests.chaos.prove import prove
@@ -21,10 +24,9 @@ AT_ONCE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; return 0 when nothing was wrong."""
     chosen = options.parse(sys.argv[1:] if arguments is None else arguments)
-    # A SIGTERM ends the servers as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     progress = Progress()
     with Servers(progress) as servers:
+        _end_everything_at_signals(servers)
         if chosen.prove:
             return prove(servers.kafka, progress)
         results = [result for name in chosen.scenarios for result in _Runs(chosen, servers, progress).of(name)]
@@ -35,6 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.write:
         keep(lines)
     return int(any(each.problems for each in results))
+
+
+def _end_everything_at_signals(servers: Servers) -> None:
+    """Let SIGTERM and Ctrl-C end all processes at once: threads in the middle of a seed would go on otherwise."""
+
+    def end(*_: object) -> None:
+        for each in multiprocessing.active_children():
+            each.kill()
+        servers.close()
+        os._exit(1)
+
+    for each in STOP_SIGNALS:
+        signal.signal(each, end)
 
 
 class _Runs:

@@ -29,7 +29,11 @@ class Servers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Kill what was started and delete its data."""
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Kill what was started and delete its data; harmless when called again."""
         self._closing.close()
 
     @cached_property
