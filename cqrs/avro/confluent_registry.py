@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from cqrs.config.tls_files import TlsFiles
+from cqrs.avro.registry_login import Fields, RegistryLogin, login_options
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.schemas import IncompatibleSchemaException, InvalidSchemaException
 
@@ -20,23 +19,6 @@ _CONFLICT = 409
 _UNPROCESSABLE = 422
 _NOT_LET_IN = frozenset({401, 403})
 _SERVER_ERROR = 500
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryLogin:
-    """Say who this client is, and whom it trusts.
-
-    Attributes:
-        username: Of basic authentication, or None.
-        password: Its password.
-        token: Answers the bearer token whenever one is needed; None for none.
-        files: Trusted authorities, and the own certificate of mutual TLS.
-    """
-
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: Callable[[], str] | None = None
-    files: TlsFiles = field(default_factory=TlsFiles)
 
 
 class ConfluentSchemaRegistry:
@@ -56,7 +38,7 @@ class ConfluentSchemaRegistry:
         self._place = ",".join(urlsplit(each.strip()).hostname or each.strip() for each in url.split(","))
         options = {"url": url, "timeout": timeout_seconds, "max.retries": 2, "retries.wait.ms": 100}
         try:
-            self._client = AsyncSchemaRegistryClient(options | _login_options(login or RegistryLogin()))
+            self._client = AsyncSchemaRegistryClient(options | login_options(login or RegistryLogin(), _awaited))
         except (ValueError, TypeError) as error:
             raise ConfigurationException(
                 [f"SCHEMA_REGISTRY_URL is no address of a schema registry: {error}; try http://localhost:8081"]
@@ -207,22 +189,8 @@ class ConfluentSchemaRegistry:
         )
 
 
-def _login_options(login: RegistryLogin) -> dict[str, object]:
-    options: dict[str, object] = {}
-    if login.username is not None:
-        options["basic.auth.user.info"] = f"{login.username}:{login.password or ''}"
-    if (token := login.token) is not None:
+def _awaited(fields: Fields) -> Callable[[object], Awaitable[Mapping[str, str]]]:
+    async def answer(given: object) -> Mapping[str, str]:
+        return fields(given)
 
-        async def fields(_: object) -> Mapping[str, str]:
-            return {"bearer.auth.token": token(), "bearer.auth.logical.cluster": ""}
-
-        options |= {
-            "bearer.auth.credentials.source": "CUSTOM",
-            "bearer.auth.custom.provider.function": fields,
-            "bearer.auth.custom.provider.config": {},
-        }
-    named = {"ca": login.files.cafile, "certificate": login.files.certfile, "key": login.files.keyfile}
-    options |= {f"ssl.{name}.location": str(path) for name, path in named.items() if path is not None}
-    if login.files.key_password is not None:
-        options["ssl.key.password"] = login.files.key_password
-    return options
+    return answer

@@ -17,6 +17,7 @@ from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.message import Message
 from cqrs.messaging.redrive import LIMIT
+from cqrs.testing.outside_avro import registry_use
 from cqrs.testing.outside_client import OutsideClient
 from cqrs.testing.outside_security import outside_options
 
@@ -87,7 +88,8 @@ def _from_broker(program: ServiceProgram[S], topics: Sequence[str], wanted: Plac
         messages = [received.message for received in client.read(topics)]
     if wanted is None:
         return [Letter(message) for message in messages]
-    with OutsideClient(bootstrap_servers, registry_url, options=secured) as client:  # but for the one that is shown
+    use = registry_use(settings)
+    with OutsideClient(bootstrap_servers, registry_url, options=secured, registry_use=use) as client:  # but for one
         return [
             Letter(message, _schema(client, message) if Place.of(message) == wanted else None) for message in messages
         ]

@@ -21,6 +21,7 @@ from cqrs.config.settings import ServiceSettings
 from cqrs.exceptions import ConfigurationException
 from cqrs.messaging.message import Headers
 from cqrs.telemetry.tracing import configure_tracing
+from cqrs.testing.outside_avro import registry_use
 from cqrs.testing.outside_client import Outcome, OutsideClient, Sent
 from cqrs.testing.outside_security import outside_options
 
@@ -72,6 +73,7 @@ def send_command(program: ServiceProgram[S], console: Console, order: Order) -> 
             tracer=tracing.tracer,
             source=program.module,
             options=outside_options(settings),
+            registry_use=registry_use(settings),
         ) as client:
             return _Sending(program.module, console, settings, client, order).run(handler, data)
     finally:

@@ -4,12 +4,16 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cqrs.avro.bounds import check_bounds
+from cqrs.avro.encoder import SubjectNaming
 from cqrs.avro.framing import unframe
 from cqrs.avro.model import AvroSchema, parse
+from cqrs.avro.registry_login import RegistryLogin, login_options, registry_login
 from cqrs.config.listing import masked
+from cqrs.config.registry_settings import RegistrySettings
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
 from cqrs.messaging.message import Message
 from cqrs.testing.avro_json import from_json
@@ -22,15 +26,41 @@ if TYPE_CHECKING:
 _MANY_SCHEMAS = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryUse:
+    """Say how a schema registry is used.
+
+    Attributes:
+        login: Who asks.
+        subject_naming: Under which names schemas stand there.
+        auto_register: Whether a schema is registered before it is written with; else it must be there.
+    """
+
+    login: RegistryLogin = field(default_factory=RegistryLogin)
+    subject_naming: SubjectNaming = SubjectNaming.TOPIC_RECORD_NAME
+    auto_register: bool = True
+
+
+def registry_use(settings: RegistrySettings) -> RegistryUse:
+    """Return how the settings say that the registry is used."""
+    return RegistryUse(
+        registry_login(settings),
+        SubjectNaming(settings.schema_registry_subject_naming),
+        settings.schema_registry_auto_register,
+    )
+
+
 class OutsideAvro:
     """Hold one connection to a schema registry, opened when the first Avro value is written or read.
 
     Args:
         registry_url: The registry's REST API, or None.
         timeout_seconds: The deadline of each request.
+        use: Who asks there, and how schemas are kept there.
     """
 
-    def __init__(self, registry_url: str | None, timeout_seconds: float) -> None:
+    def __init__(self, registry_url: str | None, timeout_seconds: float, use: RegistryUse | None = None) -> None:
+        self._use = use or RegistryUse()
         self._registry_url = registry_url
         self._timeout = timeout_seconds
         self._client: SchemaRegistryClient | None = None
@@ -128,17 +158,24 @@ class OutsideAvro:
         if self._registry_url is None:
             raise ConfigurationException(["Avro needs a schema registry; give the client its URL."])
         if self._client is None:
-            self._client = SchemaRegistryClient(
-                {"url": self._registry_url, "timeout": self._timeout, "max.retries": 1, "retries.wait.ms": 100}
-            )
+            options = {"url": self._registry_url, "timeout": self._timeout, "max.retries": 1, "retries.wait.ms": 100}
+            self._client = SchemaRegistryClient(options | login_options(self._use.login))
         return self._client
 
     def _serializer(self, schema: str) -> "AvroSerializer":
-        from confluent_kafka.schema_registry import topic_record_subject_name_strategy
+        from confluent_kafka import schema_registry
         from confluent_kafka.schema_registry.avro import AvroSerializer
 
         if schema not in self._serializers:
-            conf = {"subject.name.strategy": topic_record_subject_name_strategy}
+            strategies = {
+                SubjectNaming.TOPIC_RECORD_NAME: schema_registry.topic_record_subject_name_strategy,
+                SubjectNaming.TOPIC_NAME: schema_registry.topic_subject_name_strategy,
+                SubjectNaming.RECORD_NAME: schema_registry.record_subject_name_strategy,
+            }
+            conf = {
+                "subject.name.strategy": strategies[self._use.subject_naming],
+                "auto.register.schemas": self._use.auto_register,
+            }
             # The class takes its arguments by an attribute that pyright does not follow.
             self._serializers[schema] = AvroSerializer(self._connected(), schema, conf=conf)  # pyright: ignore[reportCallIssue]
         return self._serializers[schema]

@@ -21,7 +21,7 @@ from cqrs.exceptions import DependencyUnavailableException
 from cqrs.messaging import envelope
 from cqrs.messaging.envelope import TRACE_HEADERS
 from cqrs.messaging.message import Headers, Message, Receipt
-from cqrs.testing.outside_avro import OutsideAvro
+from cqrs.testing.outside_avro import OutsideAvro, RegistryUse
 from cqrs.testing.outside_failures import LibraryLog, Trouble, UnsendableException, broker_failures
 from cqrs.testing.outside_groups import committed_offsets
 from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
@@ -68,6 +68,7 @@ class OutsideClient:
         timeout_seconds: The deadline of every single call.
         source: What `ce_source` says.
         options: Further options of librdkafka; see `cqrs.testing.outside_security.outside_options`.
+        registry_use: Who asks the registry, and how; see `cqrs.testing.outside_avro.registry_use`.
     """
 
     def __init__(
@@ -79,13 +80,14 @@ class OutsideClient:
         timeout_seconds: float = 10.0,
         source: str = "outside-client",
         options: OutsideOptions | None = None,
+        registry_use: RegistryUse | None = None,
     ) -> None:
         self._options = dict(options or {})
         self._bootstrap_servers = bootstrap_servers
         self._tracer = tracer or NoTracer()
         self._timeout = timeout_seconds
         self._source = source
-        self._avro = OutsideAvro(registry_url, timeout_seconds)
+        self._avro = OutsideAvro(registry_url, timeout_seconds, registry_use)
         self._producer: Producer | None = None
         self._trouble = Trouble()
         self._opening = threading.Lock()

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from cqrs.avro.confluent_registry import ConfluentSchemaRegistry, RegistryLogin
+from cqrs.avro.confluent_registry import ConfluentSchemaRegistry
+from cqrs.avro.registry_login import RegistryLogin
 from cqrs.exceptions import DependencyUnavailableException
 from cqrs.messaging.schemas import IncompatibleSchemaException, InvalidSchemaException
 from cqrs.testing.registry_server import RegistryServer

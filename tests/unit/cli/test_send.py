@@ -151,6 +151,38 @@ def test_avro_goes_out_with_the_schema_of_the_service(broker: EmbeddedBroker, tm
     assert b"o-1" in value
 
 
+@pytest.mark.parametrize(
+    ("user", "password", "token", "authorization"),
+    [("me", "p", None, "Basic bWU6cA=="), (None, None, "t", "Bearer t")],
+    ids=["basic", "bearer"],
+)
+def test_a_registry_is_told_who_asks_and_schemas_stand_where_the_settings_say(
+    broker: EmbeddedBroker,
+    tmp_path: Path,
+    user: str | None,
+    password: str | None,
+    token: str | None,
+    authorization: str,
+) -> None:
+    subjects: list[str] = []
+    order = Order("orders.CancelOrder", json.dumps(CANCEL), avro=True)
+    with registry_server(authorization=authorization, subjects=subjects) as url:
+        known = program(
+            tmp_path,
+            kafka_bootstrap_servers=broker.bootstrap_servers,
+            schema_registry_url=url,
+            schema_registry_username=user,
+            schema_registry_password=password,
+            schema_registry_token=token,
+            schema_registry_subject_naming="TopicName",
+        )
+        send(known, order)
+        unknown = program(tmp_path, kafka_bootstrap_servers=broker.bootstrap_servers, schema_registry_url=url)
+        with pytest.raises(UnsendableException, match="answers 401"):
+            send(unknown, order)
+    assert subjects[0] == "cmd-value"
+
+
 def test_avro_without_a_schema_says_so(broker: EmbeddedBroker, tmp_path: Path) -> None:
     shop = program(tmp_path, kafka_bootstrap_servers=broker.bootstrap_servers, schemas_path=tmp_path)
 
