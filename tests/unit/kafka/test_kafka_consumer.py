@@ -183,9 +183,9 @@ async def test_a_consumer_that_wants_nothing_for_a_while_keeps_its_place(
     if backlog:
         for partition in range(3):
             await send_to(producer, partition, b"1", b"2")
-    consumer = consumers(session_timeout_seconds=1.0, silence_seconds=0.2, rejoin_seconds=0.5)
+    consumer = consumers(session_timeout_seconds=3.0, silence_seconds=1.0, rejoin_seconds=2.0)
     await consumer.start(listener)
-    await poll_for(consumer, 2.0, [])
+    await poll_for(consumer, 4.0, [])
     assert listener.told == [("assigned", ALL)]
     if not backlog:
         for partition in range(3):
