@@ -23,6 +23,9 @@ SERVERS = {
 }
 """What runs the tests that are marked with these names."""
 
+CHART = frozenset({"chart", "apiserver"})
+"""Those of them that have a recipe of their own."""
+
 MEASURED = "measured"
 """What a test notes by `record_property(MEASURED, "3 of 4 ...")` stands at the end of the run."""
 
@@ -110,7 +113,8 @@ def _tell_what_was_left_out(terminalreporter: pytest.TerminalReporter) -> None:
     if left_out:
         terminalreporter.section(f"{left_out.total()} tests on real servers were NOT RUN", yellow=True)
         lines = [f"{count} on {server}, which need {SERVERS[server]}" for server, count in left_out.items()]
-        terminalreporter.line("\n".join([*lines, "To run them: make test-servers"]))
+        recipes = sorted({"make test-chart" if server in CHART else "make test-servers" for server in left_out})
+        terminalreporter.line("\n".join([*lines, f"To run them: {' and '.join(recipes)}"]))
 
 
 def _reason(report: pytest.TestReport) -> str:

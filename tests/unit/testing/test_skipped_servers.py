@@ -61,5 +61,11 @@ def test_what_was_left_out_by_its_mark_is_told_as_well(tmp_path: Path, workers: 
     assert how == "To run them: make test-servers"
 
 
+def test_tests_of_the_chart_have_a_recipe_of_their_own(tmp_path: Path) -> None:
+    chart = "import pytest\n\n@pytest.mark.chart\ndef test_chart():\n    pass\n"
+    (tmp_path / "test_chart.py").write_text(chart)
+    assert run(tmp_path, "-m", "not chart")[-2] == "To run them: make test-chart"
+
+
 def test_what_was_left_out_by_its_name_is_what_was_wanted(tmp_path: Path) -> None:
     assert not any("NOT RUN" in line for line in run(tmp_path, "-m", "not kafka", "-k", "without"))
