@@ -15,8 +15,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -24,6 +22,7 @@ from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
 from cqrs.testing.jaeger_query import JaegerQuery
 from cqrs.testing.kafka_server import free_ports
+from cqrs.testing.server_block import ServerBlock
 
 VERSION = "2.13.0"
 """The release; its images and its documentation call it so."""
@@ -106,7 +105,7 @@ def build_jaeger() -> Path:
     return place
 
 
-class JaegerServer:
+class JaegerServer(ServerBlock):
     """Run one Jaeger on free ports of 127.0.0.1, with its traces in memory.
 
     A service that exports there shows its traces at once::
@@ -176,21 +175,6 @@ class JaegerServer:
         """End it and remove its files."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        """Start, and return itself; without a start, nothing is left over."""
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it and remove its files."""
-        self.close()
 
     def _url(self, port: int) -> str:
         return f"http://127.0.0.1:{self._ports[port]}"

@@ -2,13 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cqrs.testing.kafka_server import Cluster, KafkaServer, new_cluster_id
+from cqrs.testing.server_block import ServerBlock
 
 
-class KafkaCluster:
+class KafkaCluster(ServerBlock):
     """Run brokers that are controllers too; with three, any one may be killed while the others go on.
 
     Three brokers keep three copies of each topic and acknowledge with two::
@@ -60,18 +59,3 @@ class KafkaCluster:
         """Kill every broker and delete its data."""
         for each in self.brokers:
             each.close()
-
-    def __enter__(self) -> Self:
-        """Start, and return itself; without a start, nothing is left over."""
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Kill them and delete their data."""
-        self.close()

@@ -16,11 +16,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
+from cqrs.testing.server_block import ServerBlock
 
 POM = Path(__file__).with_name("kafka.pom.xml")
 """The Maven project that names the Kafka of the tests."""
@@ -101,7 +101,7 @@ def resolve_jars(pom: Path = POM) -> Path:
     return jars
 
 
-class KafkaServer:
+class KafkaServer(ServerBlock):
     """Run one Apache Kafka broker (KRaft) on free ports of 127.0.0.1, with its data in a temporary folder.
 
     It may be stopped or killed and started again on the same port, with its data::
@@ -204,21 +204,6 @@ class KafkaServer:
         """Kill the broker and delete its data."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        """Start, and return itself; without a start, nothing is left over."""
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Kill it and delete its data."""
-        self.close()
 
     def _format(self) -> None:
         text = _PROPERTIES.format(

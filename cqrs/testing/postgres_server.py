@@ -10,10 +10,10 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypedDict
+from typing import Literal, TypedDict
 
 from cqrs.exceptions import CqrsException
+from cqrs.testing.server_block import ServerBlock
 
 _INSTALLED = "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"
 # A test's data need not survive a power failure. It survives a crash of the server, as in production.
@@ -38,7 +38,7 @@ def find_postgres() -> Path | None:
     return max(filter(_is_complete, folders), key=_version, default=None)
 
 
-class PostgresServer:
+class PostgresServer(ServerBlock):
     """Start a PostgreSQL server on a free port of 127.0.0.1, with its data in a temporary folder.
 
     It may be stopped and started again on the same port, with its data, to see how a service lives through it::
@@ -103,19 +103,6 @@ class PostgresServer:
     def url(self, database: str = _SUPERUSER, driver: str = "postgresql+asyncpg") -> str:
         """Return the SQLAlchemy URL of a database on this server; it needs no password."""
         return f"{driver}://{_SUPERUSER}@127.0.0.1:{self.port}/{database}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _initialise(self) -> None:
         if self._user is not None:

@@ -8,13 +8,12 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
+from cqrs.testing.server_block import ServerBlock
 
 VERSION = "3.0.9"
 """The Apicurio of the tests: the last one that runs on Java 17."""
@@ -53,7 +52,7 @@ def resolve_registry(version: str = VERSION) -> Path:
     return found
 
 
-class RegistryServer:
+class RegistryServer(ServerBlock):
     """Run Apicurio on a free port of 127.0.0.1, its schemas in memory.
 
     It may be stopped and started again on the same port, and has forgotten everything then::
@@ -80,19 +79,8 @@ class RegistryServer:
         """Return the address of its Confluent-compatible API."""
         return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
-    def __enter__(self) -> Self:
-        """Start it, and return itself once it answers.
-
-        Raises:
-            RegistryServerException: it did not start; shows the end of its log.
-        """
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
+    def close(self) -> None:
+        """Stop it and let its log go; harmless when called again."""
         self.stop()
         self._log.close()
 
