@@ -26,7 +26,7 @@ DEVELOPMENT := $(VENV)/.development-$(firstword $(shell cat requirements.lock te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-servers test-chart tools mutations chaos coverage lint style types imports docs bench e2e lock
+.PHONY: help setup demo run test test-servers test-chart tools jaeger apiserver mutations chaos coverage lint style types imports docs bench e2e lock
 
 help: ## list the recipes
 	@printf '%-14s %s\n' recipe 'what it does' ------ ------------
@@ -51,8 +51,12 @@ test-servers: $(DEVELOPMENT) ## run the tests on real Apache Kafka, PostgreSQL a
 test-chart: $(DEVELOPMENT) ## run the tests of the chart (gets helm and schemas; `make tools` first adds those on an API server)
 	@$(BIN)/python -m pytest -q -n $(if $(ARGS),0,2) --dist loadfile -m '$(CHART_TESTS)' tests/chart $(ARGS)
 
-tools: $(DEVELOPMENT) ## build Jaeger and a Kubernetes API server for the tests into the cache (Go; once, some minutes)
+tools: jaeger apiserver ## build Jaeger and a Kubernetes API server for the tests into the cache (Go; once, some minutes)
+
+jaeger: $(DEVELOPMENT) ## build Jaeger alone
 	@$(BIN)/python -m cqrs.testing.jaeger_server
+
+apiserver: $(DEVELOPMENT) ## build the API server alone, and get what else the tests of the chart need
 	@$(BIN)/python -m tests.chart.control_plane
 
 mutations: $(DEVELOPMENT) ## break each promise on purpose and see that the tests notice (ARGS="durable" chooses)
