@@ -60,7 +60,7 @@ class KafkaTransport:
     ) -> None:
         self._servers = bootstrap_servers
         self._create, self._leave, self._come_back = create, leave, come_back
-        self._options = {"silence_seconds": 0.5, "request_timeout_seconds": 2.0, **options}
+        self._options = {"silence_seconds": 1.0, "request_timeout_seconds": 2.0, **options}
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -205,13 +205,13 @@ async def test_a_consumer_that_wants_nothing_notices_that_the_broker_is_away(
     for partition in range(3 if backlog else 0):
         await send_to(producer, partition, b"1")
     consumer = consumers(
-        session_timeout_seconds=30, silence_seconds=0.2, rejoin_seconds=1.0, request_timeout_seconds=0.3
+        session_timeout_seconds=30, silence_seconds=1.0, rejoin_seconds=20.0, request_timeout_seconds=0.3
     )
     await consumer.start(listener)
-    await poll_for(consumer, 0.5, [])
+    await poll_for(consumer, 1.5, [])
     broker.broker_down()
     with pytest.raises(DependencyUnavailableException, match=r"reading orders\.commands as orders"):
-        await poll_for(consumer, 2.0, [])
+        await poll_for(consumer, 15.0, [])
     assert ("revoked", ALL) not in listener.told
     broker.broker_up()
     await send_to(producer, 0, b"2")
@@ -224,12 +224,12 @@ async def test_poll_says_that_the_broker_is_away_and_goes_on_when_it_is_back(
     broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
 ) -> None:
     producer = producers()
-    consumer = consumers(silence_seconds=0.2, session_timeout_seconds=10)
+    consumer = consumers(silence_seconds=1.0, session_timeout_seconds=10)
     await consumer.start(Listener())
     await send(producer, b"1")
     assert len(await read(consumer, 1)) == 1
     broker.broker_down()
-    with pytest.raises(DependencyUnavailableException, match=r"no fetch was answered for 0\.\d s"):
+    with pytest.raises(DependencyUnavailableException, match=r"no fetch was answered for \d\.\d s"):
         await read(consumer, 1)
     broker.broker_up()
     await send(producer, b"2")
@@ -241,7 +241,7 @@ async def test_after_a_long_absence_the_group_is_joined_anew_at_the_committed_of
     broker: EmbeddedBroker, producers: MakeProducer, consumers: MakeConsumer
 ) -> None:
     listener = Listener()
-    consumer = consumers(silence_seconds=0.1, rejoin_seconds=0.3)
+    consumer = consumers(silence_seconds=0.5, rejoin_seconds=1.5)
     await consumer.start(listener)
     await send(producers(), b"1", b"2")
     partition = TopicPartition(TOPIC, (await read(consumer, 2))[0].partition)
@@ -289,10 +289,10 @@ async def test_a_fetcher_that_died_gives_a_new_client(producers: MakeProducer, c
 @pytest.mark.asyncio
 async def test_a_joining_that_took_long_is_no_silence(broker: EmbeddedBroker, consumers: MakeConsumer) -> None:
     listener = Listener()
-    broker.delay_answers(150)
-    consumer = consumers(session_timeout_seconds=10, silence_seconds=0.4, rejoin_seconds=0.5)
+    broker.delay_answers(300)
+    consumer = consumers(session_timeout_seconds=10, silence_seconds=1.0, rejoin_seconds=1.2)
     await consumer.start(listener)
-    await poll_for(consumer, 1.0, PLACES)
+    await poll_for(consumer, 2.0, PLACES)
     assert listener.told == [("assigned", ALL)]
 
 

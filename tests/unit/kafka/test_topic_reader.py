@@ -106,7 +106,7 @@ async def test_an_outage_loses_nothing(
     broker: EmbeddedBroker, producers: MakeProducer, readers: MakeReader, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "aiokafka")
-    reader = readers(silence_seconds=0.2, reconnect_seconds=600)
+    reader = readers(silence_seconds=0.5, reconnect_seconds=600)
     await until_missed(reader)
     producer = producers()
     await send(producer, b"1")
