@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import tarfile
 import tempfile
@@ -13,6 +12,7 @@ from urllib.request import urlopen
 
 from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
+from cqrs.testing.kafka_server import free_ports
 from cqrs.testing.server_block import ServerBlock
 
 VERSION = "3.0.9"
@@ -70,7 +70,7 @@ class RegistryServer(ServerBlock):
         self._jar = next(folder.glob("*-runner.jar"))
         self._user = user
         self._password = password
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.NamedTemporaryFile(prefix="registry-", suffix=".log")  # noqa: SIM115 - lives as long as this
 
@@ -170,10 +170,3 @@ def _unpack(version: str, folder: Path) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(folder / "app", filter="data")
     archive.unlink()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

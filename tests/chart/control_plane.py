@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cqrs.testing.certificates import CertificateAuthority
+from cqrs.testing.kafka_server import free_ports
 from tests.chart import tools
 
 MODULE = Path(__file__).parent / "apiserver"
@@ -122,7 +122,7 @@ class ControlPlane:
             return json.loads(answer.read() or b"{}")
 
     def _start(self) -> None:
-        etcd, peer, self._port = (_free_port() for _ in range(3))
+        etcd, peer, self._port = free_ports(3)
         authority = CertificateAuthority(self.folder)
         server, accounts = authority.sign("server", "127.0.0.1", "localhost"), authority.sign("accounts")
         self._url = f"https://127.0.0.1:{self._port}"
@@ -188,13 +188,6 @@ class ControlPlane:
             process.kill()
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main(arguments: Sequence[str] = ()) -> None:

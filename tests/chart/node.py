@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cqrs.testing.kafka_server import free_ports
 from tests.chart.control_plane import ControlPlane
 from tests.chart.rendering import Manifest
 
@@ -141,7 +141,7 @@ class Node:
         folder.mkdir(exist_ok=True)
         waiting = [*spec.get("initContainers", ()), *spec["containers"]]
         self._bind(pod)
-        self._running[uid] = _Running(pod, _free_port(), folder, waiting)
+        self._running[uid] = _Running(pod, free_ports(1)[0], folder, waiting)
 
     def _bind(self, pod: Manifest) -> None:
         """Tell the API server where the pod runs, so that it is ended in order and not at once."""
@@ -286,10 +286,3 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cqrs.exceptions import CqrsException
+from cqrs.testing.cache_folder import cache_folder
 from cqrs.testing.kafka_server import resolve_jars
 
 HERE = Path(__file__).parent
@@ -33,12 +34,6 @@ MAVEN = "Java 17 and Maven (Debian: apt-get install -y default-jre-headless mave
 
 class ToolMissingException(CqrsException):
     """Report a program that cannot be had here, and what to install."""
-
-
-def cache() -> Path:
-    """Return the folder in which tools are kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "cqrs-service-template" / "chart"
 
 
 def packages() -> Path:
@@ -111,7 +106,7 @@ def run(command: Sequence[str | Path], *, missing: str, folder: Path | None = No
 def folder_for(name: str, inputs: Sequence[Path]) -> Path:
     """Return where what is made of these files is kept; other files, another folder."""
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in inputs))
-    return cache() / f"{name}-{digest.hexdigest()[:16]}"
+    return cache_folder("chart") / f"{name}-{digest.hexdigest()[:16]}"
 
 
 def made(folder: Path, make: Callable[[Path], None]) -> Path:
