@@ -18,10 +18,17 @@ from cqrs.tracing.tracer import AttributeValue, NoTracer, SpanKind, Tracer
 def trace(tracer: Tracer, group_id: str) -> Middleware:
     """Open the `process` span of every delivery as a child of the sender's span, under its correlation id.
 
-    A redriven record's sender is the redrive; the trace in which it failed is linked.
+    A redriven record's sender is the redrive; the trace in which it failed is linked. A tracer that makes no spans is
+    asked for none, only to pass on the sender's.
     """
 
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
+        async def passed_on(delivery: Delivery) -> Outcome:
+            envelope = delivery.envelope
+            scope = CorrelationContext.scope(correlation_id=envelope.correlation_id)
+            with scope, tracer.span("", parent=envelope.carried):
+                return await handler(delivery)
+
         async def traced(delivery: Delivery) -> Outcome:
             envelope = delivery.envelope
             carried = envelope.carried
@@ -41,7 +48,7 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
                     span.fail(outcome.error)
                 return outcome
 
-        return traced
+        return passed_on if isinstance(tracer, NoTracer) else traced
 
     return wrap
 
