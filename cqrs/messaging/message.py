@@ -70,7 +70,7 @@ class OutgoingMessage(NamedTuple):
         value: The value's bytes, or None.
         headers: The headers in order.
         partition: The partition, or None to choose it by the key.
-        is_untraced: Whether it is known that no header is one of the W3C's, so that none has to be replaced.
+        is_untraced: Whether it is known that no header names a trace, so that none has to be replaced.
     """
 
     topic: str

@@ -21,7 +21,10 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
     A redriven record's sender is the redrive; the trace in which it failed is linked. A tracer that makes no spans is
     asked for none, only to pass on the sender's.
     """
+    return _pass_on(tracer) if isinstance(tracer, NoTracer) else _open_span(tracer, group_id)
 
+
+def _pass_on(tracer: NoTracer) -> Middleware:
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def passed_on(delivery: Delivery) -> Outcome:
             envelope = delivery.envelope
@@ -29,6 +32,13 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
             with scope, tracer.span("", parent=envelope.carried):
                 return await handler(delivery)
 
+        return passed_on
+
+    return wrap
+
+
+def _open_span(tracer: Tracer, group_id: str) -> Middleware:
+    def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def traced(delivery: Delivery) -> Outcome:
             envelope = delivery.envelope
             carried = envelope.carried
@@ -48,7 +58,7 @@ def trace(tracer: Tracer, group_id: str) -> Middleware:
                     span.fail(outcome.error)
                 return outcome
 
-        return passed_on if isinstance(tracer, NoTracer) else traced
+        return traced
 
     return wrap
 
@@ -86,7 +96,7 @@ async def send_traced(
         kind=SpanKind.PRODUCER,
         attributes=lambda: _send_attributes(message),
         parent=parent,
-        link=failed_trace(message.headers),
+        link=None if message.is_untraced else failed_trace(message.headers),
     ) as span:
         receipt = await producer.send(_with_trace(message, tracer.inject()))
         span.set(attributes.MESSAGING_DESTINATION_PARTITION_ID, str(receipt.partition))
@@ -126,9 +136,9 @@ def _process_attributes(delivery: Delivery, group_id: str) -> Mapping[str, Attri
 
 def _send_attributes(message: OutgoingMessage) -> Mapping[str, AttributeValue]:
     found: dict[str, AttributeValue] = {**_SEND, attributes.MESSAGING_DESTINATION_NAME: message.topic}
-    for name, value in message.headers:
-        attribute = _NAMED.get(name)
-        if attribute is not None and value:
+    said = dict(message.headers)
+    for name, attribute in _NAMED:
+        if value := said.get(name):
             found[attribute] = value.decode(errors="replace")
     _add_body(found, message.key, message.value)
     return found
@@ -143,7 +153,10 @@ def _of_operation(operation: str) -> Mapping[str, AttributeValue]:
 
 
 _PROCESS, _SEND = _of_operation(attributes.OPERATION_PROCESS), _of_operation(attributes.OPERATION_SEND)
-_NAMED = {ID: attributes.MESSAGING_MESSAGE_ID, CORRELATION_ID: attributes.MESSAGING_MESSAGE_CONVERSATION_ID}
+_NAMED = (
+    (ID, attributes.MESSAGING_MESSAGE_ID),
+    (CORRELATION_ID, attributes.MESSAGING_MESSAGE_CONVERSATION_ID),
+)
 
 
 def _add_body(found: dict[str, AttributeValue], key: bytes | None, value: bytes | None) -> None:

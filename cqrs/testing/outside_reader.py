@@ -11,6 +11,7 @@ from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin._metadata import TopicMetadata
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
 from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _FETCH_WAIT_MS = 20  # the embedded broker's long poll is not woken by a produce
 _POLL_SECONDS = 0.1
 _AT_ONCE = 500
+_UNREADY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class OutsideReader:
         return received
 
     def _assign(self, topics: Sequence[str], *, at_end: bool) -> None:
-        known = self._consumer.list_topics(timeout=self._timeout).topics
+        known = self._known(topics)
         if missing := [topic for topic in topics if topic not in known]:
             raise ConfigurationException(
                 [f"The broker has no topic {topic}; it has {', '.join(sorted(known)) or 'none'}." for topic in missing]
@@ -185,6 +187,19 @@ class OutsideReader:
             each.offset = self._consumer.get_watermark_offsets(each, self._timeout)[1] if at_end else OFFSET_BEGINNING
         self._unread = {(each.topic, each.partition) for each in partitions}
         self._consumer.assign(partitions)
+
+    def _known(self, topics: Sequence[str]) -> Mapping[str, TopicMetadata]:
+        """Return the broker's topics; one that was just created has no partitions for a moment, which is waited for."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            known: Mapping[str, TopicMetadata] = self._consumer.list_topics(timeout=self._timeout).topics
+            unready = [topic for topic in topics if topic in known and not known[topic].partitions]
+            if not unready:
+                return known
+            if time.monotonic() > deadline:
+                detail = f"{', '.join(unready)} had no partitions yet after {self._timeout:g} s"
+                raise DependencyUnavailableException("kafka", detail)
+            time.sleep(_UNREADY_SECONDS)
 
     def _message(self, record: KafkaMessage) -> Message | None:
         error = record.error()

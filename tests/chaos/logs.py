@@ -42,7 +42,7 @@ class Log:
         )
         self._new_admin = partial(AdminClient, {"bootstrap.servers": bootstrap_servers, "log_level": 2})
         self._admin = self._new_admin()
-        count = len(self._consumer.list_topics(topic, SECONDS).topics[topic].partitions)
+        count = _partitions(self._consumer, topic)
         self._places = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(count)]
         self._next = dict.fromkeys(range(count), 0)
         if at_end:
@@ -108,6 +108,16 @@ class Log:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _partitions(consumer: Consumer, topic: str) -> int:
+    """Return how many partitions a topic has; one that was just created may have none for a moment."""
+    deadline = time.monotonic() + SECONDS
+    while not (known := consumer.list_topics(topic, SECONDS).topics[topic].partitions):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the brokers know no partition of {topic} after {SECONDS:g} s")
+        time.sleep(_AGAIN_SECONDS)
+    return len(known)
 
 
 def create(bootstrap_servers: str, topics: Mapping[str, int], copies: int = 1, **config: str) -> None:

@@ -5,10 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.dead_letters import DeadLetters
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt
+from cqrs.testing import outside_reader
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 from cqrs.testing.outside_client import OutsideClient, UnsendableException
 from cqrs.testing.recording_tracer import RecordingTracer
@@ -263,6 +266,30 @@ def test_a_reader_at_the_end_sees_only_what_comes_later(client: OutsideClient, t
         (outcome,) = reader.outcomes(["1"], timeout_seconds=10)
 
     assert [event.value for event in outcome.events] == ["after"]
+
+
+class _Unready(Consumer):
+    """Be a consumer whose broker has not got round to the partitions of a new topic when it is asked first."""
+
+    asked = 0
+
+    def list_topics(self, *args: object, **options: object) -> ClusterMetadata:
+        found: ClusterMetadata = super().list_topics(*args, **options)  # type: ignore[arg-type]
+        type(self).asked += 1
+        if self.asked == 1:
+            for topic in found.topics.values():
+                topic.partitions = {}
+        return found
+
+
+def test_a_topic_that_was_just_created_is_waited_for(
+    client: OutsideClient, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.send_raw(topic, b"early")
+    monkeypatch.setattr(outside_reader, "Consumer", _Unready)
+
+    assert [each.message.value for each in client.read([topic])] == [b"early"]
+    assert _Unready.asked == 2
 
 
 def test_an_unknown_topic_is_an_error_that_names_the_known_ones(client: OutsideClient, topic: str) -> None:
