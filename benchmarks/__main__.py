@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import options
+from benchmarks import options, page
 from benchmarks.bus import command as bus
 from benchmarks.flow import command as flow
 from benchmarks.flow import profile_command as profile
@@ -27,13 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("--own", "--check", "--write"):
         given = ["all", *given]
     chosen = parser().parse_args(given)
-    if chosen.what == "profile":
-        return profile.measure(chosen)
-    if chosen.own and (chosen.check or chosen.write):
+    if chosen.what != "profile" and chosen.own and (chosen.check or chosen.write):
         sys.stderr.write("--check and --write need the other libraries; leave --own out\n")
         return 2
     if chosen.what == "all":
         return max([main(["bus", *given[1:]]), main(["flow", *given[1:]])])
+    if page.build() == page.PLAIN:
+        sys.stderr.write(f"{page.python()}: loops in C hardly notice, we do; name another by `make bench PYTHON=...`\n")
+    if chosen.what == "profile":
+        return profile.measure(chosen)
     return bus.measure(chosen) if chosen.what == "bus" else flow.measure(chosen)
 
 

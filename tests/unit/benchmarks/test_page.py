@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from benchmarks import page
 from benchmarks.page import TITLE, keep, with_section
 
 ONE = "## One\n\nfirst\n\n### Detail\n\nof one"
@@ -20,3 +23,22 @@ def test_the_other_sections_of_a_page_are_kept(tmp_path: Path) -> None:
     keep(TWO, page)
 
     assert page.read_text("utf-8") == f"{TITLE}\n\n{ONE}\n\n{TWO}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prefix", "told"),
+    [
+        ("'--enable-optimizations' '--with-lto'", "/usr/local", "optimized"),
+        ("'--prefix=/usr'", "/usr", "the distribution's"),
+        ("'--prefix=/opt/python'", "/opt/python", page.PLAIN),
+        (None, "/opt/python", page.PLAIN),
+    ],
+)
+def test_the_build_of_the_interpreter_is_told(
+    arguments: str | None, prefix: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: arguments if name == "CONFIG_ARGS" else None)
+    monkeypatch.setattr("sys.base_prefix", prefix)
+
+    assert page.build() == told
+    assert page.python().endswith(f"({told})")
