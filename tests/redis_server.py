@@ -1,12 +1,13 @@
 """A real Redis server, for the tests that are marked `redis`."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cqrs.testing.free_ports import free_ports
 
 
 class RedisServer:
@@ -15,7 +16,7 @@ class RedisServer:
     def __init__(self, binary: str, folder: Path) -> None:
         self._binary = binary
         self._folder = folder
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -42,13 +43,6 @@ class RedisServer:
             self._process.wait()
             self._process.stdout.close()
             self._process = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

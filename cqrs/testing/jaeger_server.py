@@ -20,8 +20,8 @@ from urllib.request import urlopen
 
 from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
+from cqrs.testing.free_ports import free_ports
 from cqrs.testing.jaeger_query import JaegerQuery
-from cqrs.testing.kafka_server import free_ports
 from cqrs.testing.server_block import ServerBlock
 
 VERSION = "2.13.0"

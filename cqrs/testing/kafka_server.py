@@ -1,10 +1,8 @@
 """A real Apache Kafka broker for tests, from its jars by Maven; no container."""
 
 import hashlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -12,14 +10,13 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import IO
 
 from cqrs.exceptions import CqrsException
 from cqrs.testing.cache_folder import cache_folder
+from cqrs.testing.free_ports import free_ports
 from cqrs.testing.server_block import ServerBlock
 
 POM = Path(__file__).with_name("kafka.pom.xml")
@@ -29,11 +26,7 @@ _FORMAT_SECONDS = 60
 _MAVEN_SECONDS = 600
 _STARTED = "Kafka Server started"
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_PORTS = range(20_000, 32_000)
-"""Below those that systems give to outgoing connections: one of these could take the port of a broker that is away, or,
-trying to reach it, connect to itself."""
 
-_candidates = cycle(random.sample(_PORTS, len(_PORTS)))
 
 _LOGGING = """\
 appender.console.type=Console
@@ -313,15 +306,3 @@ def _run(command: list[str], seconds: float) -> None:
         raise KafkaServerException(f"`{' '.join(command)}` took longer than {seconds:g} s") from None
     if done.returncode:
         raise KafkaServerException(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return so many ports of 127.0.0.1 that nobody listens on, each given out once in this process."""
-    with ExitStack() as stack:
-        ports: list[int] = []
-        while len(ports) < count:
-            each, port = stack.enter_context(socket.socket()), next(_candidates)
-            with suppress(OSError):  # Else somebody has it.
-                each.bind(("127.0.0.1", port))
-                ports.append(port)
-        return ports

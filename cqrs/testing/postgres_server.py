@@ -5,7 +5,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from cqrs.exceptions import CqrsException
+from cqrs.testing.free_ports import free_ports
 from cqrs.testing.server_block import ServerBlock
 
 _INSTALLED = "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"
@@ -70,7 +70,7 @@ class PostgresServer(ServerBlock):
         self._user = _unprivileged_user()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._data = self.folder / "data"
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
 
     def start(self) -> None:
         """Start the server, and return when it answers.
@@ -159,13 +159,6 @@ def _unprivileged_user() -> str | None:
         if name in known:
             return name
     raise PostgresServerException(f"PostgreSQL does not run as {getpass.getuser()}, and there is no user nobody.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _tail(*files: Path) -> str:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cqrs.testing.certificates import CertificateAuthority
-from cqrs.testing.kafka_server import free_ports
+from cqrs.testing.free_ports import free_ports
 from tests.chart import tools
 
 MODULE = Path(__file__).parent / "apiserver"

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cqrs.testing.kafka_server import free_ports
+from cqrs.testing.free_ports import free_ports
 from tests.chart.control_plane import ControlPlane
 from tests.chart.rendering import Manifest
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cqrs.testing.kafka_server import free_ports
+from cqrs.testing.free_ports import free_ports
 
 START_SECONDS = 60.0
 LISTENERS = "KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS", "KAFKA_CONTROLLER_QUORUM_VOTERS"

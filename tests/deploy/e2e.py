@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from cqrs.testing.free_ports import free_ports
 from cqrs.testing.jaeger_query import JaegerQuery, TraceNotFoundException
-from cqrs.testing.kafka_server import free_ports
 from tests.deploy.compose import COMPOSE, environment_of, services, variables
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.traced import EXPECTED, readme_command, shape, told, trace_of

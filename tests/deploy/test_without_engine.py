@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from cqrs.testing.fixtures import without_server
+from cqrs.testing.free_ports import free_ports
 from cqrs.testing.jaeger_server import JaegerServer
-from cqrs.testing.kafka_server import free_ports
 from cqrs.testing.postgres_server import PostgresServer, PostgresServerException
 from cqrs.testing.registry_server import RegistryServer
 from tests.conftest import MEASURED
