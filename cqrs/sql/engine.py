@@ -17,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from cqrs.exceptions import ConfigurationException
 from cqrs.sql.failures import READ_ONLY_OPTION, replace_failure
+from cqrs.sql.pinging import ping_after_rest
 
 POSTGRESQL_DRIVER = "postgresql+asyncpg"
 SQLITE_DRIVER = "sqlite+aiosqlite"
@@ -164,15 +165,16 @@ def _postgresql_engine(url: URL, options: EngineOptions) -> AsyncEngine:
     # The driver wants numbers where the query of a URL has text.
     limits: dict[str, object] = {"timeout": options.connect_timeout, "command_timeout": options.statement_timeout}
     given = {name: url.query.get(name, limits[name]) for name in _SECONDS}
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=options.pool_size,
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={name: float(str(value)) for name, value in given.items() if value is not None},
     )
+    ping_after_rest(engine)
+    return engine
 
 
 def _sqlite_engine(url: URL, options: EngineOptions) -> AsyncEngine:

@@ -7,9 +7,12 @@ from contextvars import Context
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from cqrs.exceptions import DependencyUnavailableException
+from cqrs.sql import pinging
 from cqrs.sql.engine import EngineOptions, create_engine
 from cqrs.sql.schema import create_tables
 from cqrs.sql.unit_of_work import SqlUnitOfWork
@@ -125,7 +128,10 @@ async def test_a_server_that_crashes_in_a_transaction_and_comes_back(own_postgre
 
 @postgres
 @pytest.mark.asyncio
-async def test_a_server_that_restarts_between_transactions_is_not_even_noticed(own_postgres: PostgresServer) -> None:
+async def test_a_server_that_restarts_while_connections_rest_is_not_even_noticed(
+    own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinging, "REST_SECONDS", 0.0)
     async with prepared(own_postgres.url()) as work:
         assert await values(work) == [0, 0]
         own_postgres.stop("fast")
@@ -134,6 +140,46 @@ async def test_a_server_that_restarts_between_transactions_is_not_even_noticed(o
         await add_in_transaction(work)
 
         assert await values(work) == [1, 0]
+
+
+@postgres
+@pytest.mark.asyncio
+async def test_a_server_that_restarts_right_after_a_use_is_noticed_once(
+    own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinging, "REST_SECONDS", 600.0)
+    async with prepared(own_postgres.url()) as work:
+        await asyncio.gather(values(work), values(work), values(work))
+        own_postgres.stop("fast")
+        own_postgres.start()
+
+        with pytest.raises(DependencyUnavailableException):
+            await add_in_transaction(work)
+
+        assert list(await asyncio.gather(values(work), values(work), values(work))) == [[0, 0]] * 3
+
+
+@postgres
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("rest_seconds", "pings"), [(600.0, 0), (0.0, 2)])
+async def test_only_a_connection_that_has_rested_is_asked(
+    postgres_url: str, rest_seconds: float, pings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    ping: Callable[..., bool] = PGDialect_asyncpg.do_ping
+
+    def counted(dialect: PGDialect_asyncpg, connection: DBAPIConnection) -> bool:
+        asked.append(connection)
+        return ping(dialect, connection)
+
+    monkeypatch.setattr(PGDialect_asyncpg, "do_ping", counted)
+    monkeypatch.setattr(pinging, "REST_SECONDS", rest_seconds)
+    async with prepared(postgres_url) as work:
+        asked.clear()
+        for _ in range(3):  # the first one opens the connection
+            await add_in_transaction(work)
+
+    assert len(asked) == pings
 
 
 @postgres
