@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.flow.roster import (
-    DECODING,
     EMBEDDED,
     FASTSTREAM,
     KAFKA,
@@ -50,7 +49,7 @@ GOALS = (
         (KAFKA,),
     ),
     Goal(OWN_TRACED, SPANS, 1.5, "a trace for each message, without what the SDK's spans cost on the way"),
-    Goal(OWN_IDLE, DECODING, 0.6, "where nothing is published, little more than the client's own work is left"),
+    Goal(OWN_IDLE, PLAIN, 0.6, "where nothing is published, little more than the client's own work is left"),
     Goal(OWN_WAITING, WAITING, 50.0, "a hundred lanes wait together"),
 )
 """What `--check` holds the measurement to."""
