@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.what == "all":
         return max([main(["bus", *given[1:]]), main(["flow", *given[1:]])])
     if page.build() == page.PLAIN:
-        sys.stderr.write(f"{page.python()}: loops in C hardly notice, we do; name another by `make bench PYTHON=...`\n")
+        sys.stderr.write(f"{page.python()}: slower for all Python code; `make bench PYTHON=...` takes another\n")
     if chosen.what == "profile":
         return profile.measure(chosen)
     return bus.measure(chosen) if chosen.what == "bus" else flow.measure(chosen)
