@@ -151,11 +151,14 @@ class Lifecycle:
                 raise
             for hook in self._after:
                 await self._limited(hook(message, result), deadline)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised again, or what stands for it
             mapped = await self._mapped(message, error)
-            if mapped is error:
-                raise
-            raise mapped from error
+            try:
+                if mapped is error:
+                    raise
+                raise mapped from error
+            finally:
+                del mapped  # else the error, its traceback and this frame hold each other until garbage is collected
         return result
 
     def _limited(self, work: Coroutine[object, object, object], deadline: float) -> Awaitable[object]:

@@ -169,11 +169,11 @@ class CommandPipeline:
         return result
 
     def _note_errands(self, work: Work, result: object) -> None:
-        events = work.drain(result)
+        command, events = work.command, work.drain(result)  # errands that held the work would be held by it
         if events:
-            work.publications.append(lambda: self._publish(work.command, events))
+            work.publications.append(lambda: self._publish(command, events))
         if self._services.cache is not None:
-            work.evictions.append(lambda: self._evict(work.command))
+            work.evictions.append(lambda: self._evict(command))
 
     async def _publish(self, command: Command[object], events: Sequence[object]) -> None:
         command_id, correlation_id = command.get_command_id(), command.get_correlation_id() or ""

@@ -93,25 +93,27 @@ class Retries:
         if seconds > 0:
             raise TryAgainException(seconds, _NotDueException(f"it is due in {seconds:.1f} s"))
 
-    async def judge(self, delivery: Delivery, error: Exception) -> Outcome:
+    async def judge(self, delivery: Delivery, error: Exception) -> Outcome | None:
         """Settle the failed try, when that can be done here: by skipping it, or by a retry topic.
+
+        None says that it can never succeed. The error is not raised from here: its traceback would hold this frame, and
+        this frame the error, until the garbage is collected.
 
         Raises:
             TryAgainException: it is to be tried again.
-            Exception: `error`, when it can never succeed.
             RetriesExhaustedException: its attempts or its time ran out.
         """
         verdict = verdict_of(error)
         if isinstance(verdict, Skip):
             return Outcome("skipped", error=verdict)
         if isinstance(verdict, DeadLetter):
-            raise error
+            return None
         kind = self._failures.kind_of(error)
         if kind is FailureKind.DEPENDENCY_DOWN:
             raise self._held(delivery, error)
         if kind is FailureKind.TRANSIENT:
             return await self._again(delivery, error, verdict)
-        raise error
+        return None
 
     def _held(self, delivery: Delivery, error: Exception) -> TryAgainException:
         root = root_of(error)
@@ -165,8 +167,10 @@ def retry(retries: Retries) -> Middleware:
                 return await handler(delivery)
             except TryAgainException:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, something must become of the record
+            except Exception as error:
                 outcome = await retries.judge(delivery, error)
+                if outcome is None:
+                    raise
                 logger.warning("%s %s: %s", outcome.name, delivery.message.place, message_of(error))
                 return outcome
 

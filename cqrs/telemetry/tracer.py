@@ -248,4 +248,5 @@ class _OpenSpan:
             self.set(names.CANCELLED, True)
         else:
             self.fail(error)
+        self._failure = None  # else it, its traceback and a frame with this span hold each other
         self._span.end()
