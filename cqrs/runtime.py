@@ -33,6 +33,7 @@ from cqrs.container import Container
 from cqrs.event.publisher import DEFAULT_DESTINATION, CommandEventPublisher
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.garbage import tune_garbage_collection
+from cqrs.heap import keep_heap_small
 from cqrs.http.management import ManagementSources, management_app
 from cqrs.http.schema_registry import schema_registry_app
 from cqrs.http.server import ThreadedServer
@@ -176,6 +177,7 @@ class Service:
         consuming = self._started_consuming()
         self._tracing.install()
         tune_garbage_collection()
+        keep_heap_small()
         with told_by_signals(self._told_to_stop):
             told = asyncio.create_task(self._told_to_stop.wait())
             ended = asyncio.create_task(consuming.ended())
