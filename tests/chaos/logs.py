@@ -19,6 +19,7 @@ SECONDS = 180.0
 Headers = list[tuple[str, str | bytes | None]]
 _AT_ONCE = 10_000
 _AGAIN_SECONDS = 0.2
+_ASK_SECONDS = 10.0
 
 
 class Log:
@@ -81,15 +82,16 @@ class Log:
 
         Raises:
             KafkaException: the brokers do not say so in time.
+            TimeoutError: they say nothing.
         """
         deadline = time.monotonic() + SECONDS
         asked_for = [TopicPartition(each.topic, each.partition) for each in self._places]
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         while True:
-            asked = self._admin.list_offsets(dict.fromkeys(asked_for, latest), request_timeout=SECONDS)
+            asked = self._admin.list_offsets(dict.fromkeys(asked_for, latest), request_timeout=_ASK_SECONDS)
             try:
-                return {place.partition: found.result(SECONDS).offset for place, found in asked.items()}
-            except KafkaException:
+                return {place.partition: found.result(2 * _ASK_SECONDS).offset for place, found in asked.items()}
+            except (KafkaException, TimeoutError):  # a question to a broker that is killed just then may never end
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_AGAIN_SECONDS)
