@@ -71,7 +71,7 @@ def run_soak(soak: Soak, cluster: KafkaCluster, postgres: PostgresServer | None,
             "commands/s": round(top / 2),
             **deployment.measured(),
             "faults": faults.count,
-            **{each.name: each for each in found},
+            **{each.name: str(each) for each in found},
         }
     return Result(
         NAME,
