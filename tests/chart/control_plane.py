@@ -16,11 +16,11 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cqrs.testing.certificates import CertificateAuthority
 from cqrs.testing.free_ports import free_ports
+from cqrs.testing.server_block import ServerBlock
 from tests.chart import tools
 
 MODULE = Path(__file__).parent / "apiserver"
@@ -75,7 +75,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - of a command
 
 
-class ControlPlane:
+class ControlPlane(ServerBlock):
     """Run an API server on free ports of 127.0.0.1, with its data in a temporary folder.
 
     It enforces Pod Security as its namespaces ask; a Deployment becomes ReplicaSets and Pods, a Job Pods, and no
@@ -94,20 +94,18 @@ class ControlPlane:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.seconds = 0.0
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start it, and return once it answers."""
         begun = time.monotonic()
-        try:
-            self._start()
-        except BaseException:
-            self._close()
-            raise
+        self._start()
         self.seconds = time.monotonic() - begun
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def close(self) -> None:
+        """Kill it and delete its data; harmless when called again."""
+        for process in reversed(self._processes):  # what they know is thrown away, so nothing has to be ended in order
+            process.kill()
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, path: str, method: str = "GET", body: object = None, kind: str = "application/json") -> Any:
         """Return what the API server answers, as JSON.
@@ -182,12 +180,6 @@ class ControlPlane:
         """Return the environment in which Helm and kubectl reach this server, and keep nothing elsewhere."""
         homes = {f"HELM_{name}_HOME": str(self.folder / "helm") for name in ("CACHE", "CONFIG", "DATA")}
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), **homes}
-
-    def _close(self) -> None:
-        for process in reversed(self._processes):  # what they know is thrown away, so nothing has to be ended in order
-            process.kill()
-            process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] = ()) -> None:
