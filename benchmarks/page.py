@@ -64,7 +64,7 @@ def python() -> str:
 
 
 def build() -> str:
-    """Return how the interpreter was built: the same Python code takes half as long again in one that is PLAIN."""
+    """Return how the interpreter was built: a message of ours takes a fifth longer in one that is PLAIN."""
     if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
         return "optimized"
     return "the distribution's" if sys.base_prefix == "/usr" else PLAIN

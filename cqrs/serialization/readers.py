@@ -1,7 +1,7 @@
 """From an annotation to the function that reads it: compiled once, so that a message costs no inspection."""
 
 import enum
-from collections.abc import Callable, Collection, Iterable, KeysView, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from collections.abc import Set as AbstractSet
 from types import NoneType, UnionType
 from typing import (
@@ -101,7 +101,7 @@ def _fields(cls: type) -> tuple[Field, ...] | None:
 def _object(cls: type) -> Reader:
     """Read an object of fields; nested classes are compiled at first use, since a class may hold itself."""
     fields = {field.name: field for field in _fields(cls) or () if field.built}
-    required = {field.name: None for field in fields.values() if field.required}.keys()
+    required = [field.name for field in fields.values() if field.required]
     readers: dict[str, tuple[str, Reader]] = {}
     make = _maker(cls)
 
@@ -117,7 +117,7 @@ def _object(cls: type) -> Reader:
                 given[parameter] = reader(item)
         except (KeyError, MisfitException):
             raise _all_misfits(value, readers, required) from None
-        if len(given) < len(readers) and not required <= value.keys():
+        if len(given) < len(readers) and any(name not in value for name in required):
             raise _all_misfits(value, readers, required)
         return make(given)
 
@@ -129,7 +129,7 @@ def _parameter(cls: type, field: Field) -> str:
 
 
 def _all_misfits(
-    value: Mapping[object, object], readers: Mapping[str, tuple[str, Reader]], required: KeysView[str]
+    value: Mapping[object, object], readers: Mapping[str, tuple[str, Reader]], required: list[str]
 ) -> MisfitException:
     problems = [(name, "is missing") for name in required if name not in value]
     for name, item in value.items():
