@@ -21,8 +21,9 @@ from tests.deploy.dockerfile import ROOT, Instruction, Stage, filled, read_docke
 KEPT = "PIP_", "UV_", "SSL_", "HTTP_", "HTTPS_", "NO_PROXY", "http", "no_proxy", "LANG", "LC_"
 """Variables of this machine that an engine's build would have in its own way: how packages are reached."""
 
+# A mount clears its working folder as it begins: one at the same time must have another.
 _MOUNTED = """\
-mount -t overlay overlay -o {mode},lowerdir=/,upperdir={layers},workdir={work} {root}
+mount -t overlay overlay -o {mode},lowerdir=/,upperdir={layers},workdir="$(mktemp -d -p {work})" {root}
 mount --rbind /dev {root}/dev
 mount --rbind /proc {root}/proc
 """
@@ -35,7 +36,7 @@ class Image:
 
     Attributes:
         layers: The folder with everything that the last stage adds to its base.
-        work: A folder of the overlay's own.
+        work: A folder for the overlays' own files, one below it for each process.
         root: An empty folder to mount it on; each process does so for itself.
         environment: What its ENV instructions say.
         workdir: Where its processes start.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,6 +102,13 @@ def test_it_knows_its_version_and_lists_its_commands(image: Image) -> None:
     for name in ("run", "migrate", "topics", "schemas", "health", "send"):
         assert re.search(rf"^. {name} ", done.stdout, flags=re.MULTILINE), done.stdout
     assert "SERVICE_VERSION = 0.0.0-dev" in run(image.command(["settings"])).stdout
+
+
+def test_its_processes_begin_at_the_same_time_without_disturbing_each_other(image: Image) -> None:
+    with ThreadPoolExecutor(4) as several:
+        done = list(several.map(run, [image.bare_command(["true"])] * 80))
+
+    assert [each.stderr for each in done if each.returncode] == []
 
 
 @pytest.fixture(scope="module")
