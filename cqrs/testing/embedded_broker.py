@@ -53,6 +53,10 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
         [_handle, _i16, ctypes.c_size_t, ctypes.POINTER(_int)],
     ),
     "rd_kafka_mock_clear_request_errors": (None, [_handle, _i16]),
+    "rd_kafka_mock_start_request_tracking": (None, [_handle]),
+    "rd_kafka_mock_get_requests": (ctypes.POINTER(_handle), [_handle, ctypes.POINTER(ctypes.c_size_t)]),
+    "rd_kafka_mock_request_api_key": (_i16, [_handle]),
+    "rd_kafka_mock_request_destroy_array": (None, [ctypes.POINTER(_handle), ctypes.c_size_t]),
     "rd_kafka_mock_broker_set_down": (_int, [_handle, _i32]),
     "rd_kafka_mock_broker_set_up": (_int, [_handle, _i32]),
     "rd_kafka_mock_broker_set_rtt": (_int, [_handle, _i32, _int]),
@@ -97,6 +101,7 @@ class EmbeddedBroker:
         self._client: int | None = None
         self._cluster: int | None = None
         self._bootstrap_servers = ""
+        self._are_counted = False
 
     @property
     def bootstrap_servers(self) -> str:
@@ -130,6 +135,7 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """Stop the cluster and free it with everything it held; harmless when it does not run."""
+        self._are_counted = False
         cluster, self._cluster = self._cluster, None
         client, self._client = self._client, None
         if cluster:
@@ -183,6 +189,19 @@ class EmbeddedBroker:
     def clear_failures(self, api: ApiKey) -> None:
         """Forget the errors that are still to be answered to requests of kind `api`."""
         load_librdkafka().rd_kafka_mock_clear_request_errors(self._running(), api)
+
+    def requests(self, api: ApiKey) -> int:
+        """Return how many requests of kind `api` have come since this was first asked; from then on all are kept."""
+        library, cluster = load_librdkafka(), self._running()
+        if not self._are_counted:
+            library.rd_kafka_mock_start_request_tracking(cluster)
+            self._are_counted = True
+        count = ctypes.c_size_t()
+        found = library.rd_kafka_mock_get_requests(cluster, ctypes.byref(count))
+        try:
+            return sum(library.rd_kafka_mock_request_api_key(each) == api for each in found[: count.value])
+        finally:
+            library.rd_kafka_mock_request_destroy_array(found, count.value)
 
     def fail_topic(self, name: str, error: int) -> None:
         """Answer every metadata request for the topic with this Kafka error code; 0 ends it."""

@@ -55,6 +55,8 @@ class FaultPlan:
         self._begun: list[Fault] = []
         self._ended: list[Fault] = []
         self._healed: tuple[Fault, ...] = ()
+        self._met_before: dict[int, int] = {}
+        self._unmet: list[str] = []
         self._changed = threading.Condition(threading.RLock())
 
     def __enter__(self) -> Self:
@@ -72,7 +74,8 @@ class FaultPlan:
         """End every fault, whatever happened.
 
         Raises:
-            FaultPlanException: a moment of the plan never came, and the block did not fail by itself.
+            FaultPlanException: a moment of the plan never came, or nobody met the errors of a `RequestErrors`, and the
+                block did not fail by itself.
         """
         self._heal()
         if error is None:
@@ -99,6 +102,7 @@ class FaultPlan:
                     self._end(fault)
             for fault in self._faults:
                 if _moment(fault.begins) == now:
+                    self._met_before[id(fault)] = fault.met(self._broker)
                     self._begun.append(fault)
                     fault.begin(self._broker)
             self._changed.notify_all()
@@ -123,6 +127,9 @@ class FaultPlan:
 
     def _end(self, fault: Fault) -> None:
         self._ended.append(fault)
+        met = fault.met(self._broker) - self._met_before[id(fault)]
+        if met < fault.needed:
+            self._unmet.append(f"{fault} was met {met} of {fault.needed} times")
         fault.end(self._broker)
 
     def _heal(self) -> None:
@@ -133,11 +140,12 @@ class FaultPlan:
                 closing.callback(self._end, fault)
 
     def _check(self) -> None:
-        """Complain of each fault that did not begin, or ended only because the block did."""
+        """Complain of each fault that did not begin, ended only because the block did, or was not met."""
         never = [fault for fault in self._faults if not _is_in(fault, self._begun)]
         late = [fault for fault in self._healed if fault.ends != END]
-        if never or late:
-            words = [f"{each} never began" for each in never] + [f"{each} ended with the block only" for each in late]
+        words = [f"{each} never began" for each in never] + [f"{each} ended with the block only" for each in late]
+        words += self._unmet
+        if words:
             raise FaultPlanException(f"{'; '.join(words)}. Noted: {dict(self._counts)}")
 
 

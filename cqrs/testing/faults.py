@@ -47,6 +47,15 @@ class Fault(ABC):
     def end(self, broker: Broker) -> None:
         """Leave the broker as if it had never been."""
 
+    @property
+    def needed(self) -> int:
+        """Return how often somebody must meet it, or it was as good as not there."""
+        return 0
+
+    def met(self, broker: Broker) -> int:
+        """Return how often it was met, from any number on: what is asked before it begins is taken off."""
+        return 0
+
 
 @dataclass(frozen=True)
 class BrokerDown(Fault):
@@ -97,7 +106,8 @@ class RequestErrors(Fault):
     Attributes:
         api: The kind.
         code: The code.
-        times: How many requests; None is every one until it ends (up to 100,000).
+        times: How many requests, all of which have to come; None is every one until it ends (up to 100,000), and at
+            least one has to come.
     """
 
     api: ApiKey
@@ -111,6 +121,15 @@ class RequestErrors(Fault):
     def end(self, broker: Broker) -> None:
         """Forget the errors that were not answered yet."""
         _embedded(broker).clear_failures(self.api)
+
+    @property
+    def needed(self) -> int:
+        """Return how many requests have to come."""
+        return 1 if self.times is None else self.times
+
+    def met(self, broker: Broker) -> int:
+        """Return how many requests of this kind have come."""
+        return _embedded(broker).requests(self.api)
 
 
 @dataclass(frozen=True)

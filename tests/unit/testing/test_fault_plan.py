@@ -157,6 +157,37 @@ def test_a_plan_that_did_not_run_as_written_fails_the_test(
     assert answers(broker)
 
 
+@pytest.mark.parametrize(
+    ("fault", "sent", "met"),
+    [
+        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE), 0, "0 of 1"),
+        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=2), 1, "1 of 2"),
+        (RequestErrors(ApiKey.LEAVE_GROUP, DENIED, times=1), 1, "0 of 1"),
+    ],
+    ids=["nobody asks", "asked too seldom", "asked for something else"],
+)
+def test_errors_that_nobody_met_fail_the_test(broker: EmbeddedBroker, fault: Fault, sent: int, met: str) -> None:
+    send(broker)
+    plan = FaultPlan(broker, fault).__enter__()
+    for _ in range(sent):
+        send(broker)
+    with pytest.raises(FaultPlanException, match=f"was met {met} times"):
+        plan.__exit__(None, None, None)
+    assert send(broker) is None
+
+
+def test_errors_that_begin_later_are_not_met_by_what_came_before(broker: EmbeddedBroker) -> None:
+    first = RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=1)
+    second = RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=1, begins="sent")
+    plan = FaultPlan(broker, first, second).__enter__()
+    assert send(broker) == "MSG_SIZE_TOO_LARGE"
+    plan.note("sent")
+    with pytest.raises(FaultPlanException) as failed:
+        plan.__exit__(None, None, None)
+
+    assert str(failed.value).startswith(f"{second} was met 0 of 1 times. Noted:")
+
+
 @pytest.mark.parametrize("moment", ["", "handled:", "handled:-1", "handled:0", "handled:x", ":3"])
 def test_a_moment_that_cannot_be_read_is_refused_at_once(broker: EmbeddedBroker, moment: str) -> None:
     with pytest.raises(ConfigurationException, match="no moment"):
