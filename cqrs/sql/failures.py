@@ -58,11 +58,10 @@ def place_of(url: URL) -> str:
 def replace_failure(context: ExceptionContext) -> DependencyUnavailableException | None:
     """Answer a failed statement, commit or connect with the exception that a caller can act on.
 
-    This is SQLAlchemy's `handle_error` listener. A ping that fails before use is left alone: the pool
-    replaces that connection by itself.
+    This is SQLAlchemy's `handle_error` listener.
     """
     error = context.original_exception
-    if context.is_pre_ping or not isinstance(error, Exception):
+    if not isinstance(error, Exception):
         return None  # a cancelled statement takes its connection with it, and goes on as a cancellation
     if context.is_disconnect or isinstance(error, OSError) or is_away(error, writing=_is_writing(context)):
         return unavailable(context.dialect.name if context.engine is None else place_of(context.engine.url), error)

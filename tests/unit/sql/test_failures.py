@@ -76,14 +76,12 @@ def test_a_refused_write_is_a_wrong_program_only_in_a_session_that_reads() -> No
     assert not is_away(asyncpg.ReadOnlySQLTransactionError(), writing=False)
 
 
-def failing(error: BaseException, *, disconnect: bool = False, ping: bool = False) -> ExceptionContext:
+def failing(error: BaseException, *, disconnect: bool = False) -> ExceptionContext:
     """What SQLAlchemy tells of a failed call, as far as it is read."""
     engine = SimpleNamespace(url=make_url("postgresql+asyncpg://u:hush@db/orders"))
     return cast(
         "ExceptionContext",
-        SimpleNamespace(
-            original_exception=error, is_disconnect=disconnect, is_pre_ping=ping, engine=engine, connection=None
-        ),
+        SimpleNamespace(original_exception=error, is_disconnect=disconnect, engine=engine, connection=None),
     )
 
 
@@ -107,9 +105,8 @@ def test_a_failed_call_is_replaced_when_the_database_is_away(context: ExceptionC
     [
         failing(asyncpg.UniqueViolationError("duplicate key")),
         failing(asyncio.CancelledError(), disconnect=True),
-        failing(ConnectionResetError(), disconnect=True, ping=True),
     ],
-    ids=["its own mistake", "a cancellation", "a ping"],
+    ids=["its own mistake", "a cancellation"],
 )
 def test_any_other_is_left_alone(context: ExceptionContext) -> None:
     assert replace_failure(context) is None
