@@ -63,8 +63,11 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
 }
 
 
+NO_METADATA_ERRORS = "librdkafka answers METADATA requests without the error; take `TopicError`, or another kind"
+
+
 class ApiKey(IntEnum):
-    """Number the requests that can be made to fail, as the Kafka protocol does."""
+    """Number requests as the Kafka protocol does; all but METADATA can be made to fail."""
 
     PRODUCE = 0
     FETCH = 1
@@ -102,6 +105,8 @@ class EmbeddedBroker:
         self._cluster: int | None = None
         self._bootstrap_servers = ""
         self._are_counted = False
+        self._failing: dict[ApiKey, tuple[int, int]] = {}
+        self._failed_topics: dict[str, int] = {}
 
     @property
     def bootstrap_servers(self) -> str:
@@ -136,6 +141,8 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """Stop the cluster and free it with everything it held; harmless when it does not run."""
         self._are_counted = False
+        self._failing.clear()
+        self._failed_topics.clear()
         cluster, self._cluster = self._cluster, None
         client, self._client = self._client, None
         if cluster:
@@ -182,13 +189,27 @@ class EmbeddedBroker:
             _check(code, f"delay broker {each}")
 
     def fail_requests(self, api: ApiKey, *errors: int) -> None:
-        """Answer the next requests of kind `api` with these Kafka error codes, one a request, in order."""
+        """Answer the next requests of kind `api` with these Kafka error codes, one a request, in order.
+
+        Raises:
+            ConfigurationException: librdkafka answers requests of this kind without them.
+        """
+        if api is ApiKey.METADATA:
+            raise ConfigurationException([NO_METADATA_ERRORS])
+        left, since = self.failures_left(api), self.requests(api)
         codes = (_int * len(errors))(*errors)
         load_librdkafka().rd_kafka_mock_push_request_errors_array(self._running(), api, len(errors), codes)
+        self._failing[api] = (left + len(errors), since)
+
+    def failures_left(self, api: ApiKey) -> int:
+        """Return how many errors are still to be answered to requests of kind `api`."""
+        many, since = self._failing.get(api, (0, 0))
+        return max(many - (self.requests(api) - since), 0)
 
     def clear_failures(self, api: ApiKey) -> None:
         """Forget the errors that are still to be answered to requests of kind `api`."""
         load_librdkafka().rd_kafka_mock_clear_request_errors(self._running(), api)
+        self._failing.pop(api, None)
 
     def requests(self, api: ApiKey) -> int:
         """Return how many requests of kind `api` have come since this was first asked; from then on all are kept."""
@@ -205,7 +226,12 @@ class EmbeddedBroker:
 
     def fail_topic(self, name: str, error: int) -> None:
         """Answer every metadata request for the topic with this Kafka error code; 0 ends it."""
+        self._failed_topics[name] = self.requests(ApiKey.METADATA)
         load_librdkafka().rd_kafka_mock_topic_set_error(self._running(), name.encode(), error)
+
+    def was_asked_for(self, failed_topic: str) -> bool:
+        """Say whether a client has asked for metadata since this topic was made to fail."""
+        return self.requests(ApiKey.METADATA) > self._failed_topics[failed_topic]
 
     def move_leader(self, topic: str, partition: int, broker_id: int) -> None:
         """Make another broker the leader of a partition."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from cqrs.exceptions import ConfigurationException, CqrsException
-from cqrs.testing.embedded_broker import EmbeddedBroker
 from cqrs.testing.faults import END, START, Broker, Fault
 
 SECONDS = 20.0
@@ -54,13 +54,20 @@ class FaultPlan:
         self._counts: Counter[str] = Counter()
         self._begun: list[Fault] = []
         self._ended: list[Fault] = []
-        self._healed: tuple[Fault, ...] = ()
-        self._met_before: dict[int, int] = {}
         self._unmet: list[str] = []
-        self._changed = threading.Condition(threading.RLock())
+        self._healed: tuple[Fault, ...] = ()
+        self._is_over = False
+        self._acting = threading.RLock()
+        self._moments = _Moments()
 
     def __enter__(self) -> Self:
-        """Begin what begins at the start, and return itself; what began ends again if that fails."""
+        """Begin what begins at the start, and return itself; what began ends again if that fails.
+
+        Raises:
+            ConfigurationException: the plan has run before.
+        """
+        if self._counts:
+            raise ConfigurationException(["A FaultPlan runs once: its moments are counted. Make another one."])
         try:
             self.note(START)
         except BaseException:
@@ -71,11 +78,11 @@ class FaultPlan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every fault, whatever happened.
+        """End every fault, whatever happened; nothing begins after that.
 
         Raises:
-            FaultPlanException: a moment of the plan never came, or nobody met the errors of a `RequestErrors`, and the
-                block did not fail by itself.
+            FaultPlanException: a moment of the plan never came, or nobody met a `RequestErrors` or a `TopicError`, and
+                the block did not fail by itself.
         """
         self._heal()
         if error is None:
@@ -84,7 +91,7 @@ class FaultPlan:
     @property
     def active(self) -> tuple[Fault, ...]:
         """Return the faults that have begun and not ended, in order."""
-        with self._changed:
+        with self._acting:
             return tuple(fault for fault in self._begun if not _is_in(fault, self._ended))
 
     def note(self, name: str) -> None:
@@ -94,18 +101,12 @@ class FaultPlan:
             ConfigurationException: the broker refuses the fault.
             KafkaServerException: a real broker did not start again.
         """
-        with self._changed:
+        with self._acting:
             self._counts[name] += 1
             now = (name, self._counts[name])
-            for fault in self.active:
-                if _moment(fault.ends) == now:
-                    self._end(fault)
-            for fault in self._faults:
-                if _moment(fault.begins) == now:
-                    self._met_before[id(fault)] = fault.met(self._broker)
-                    self._begun.append(fault)
-                    fault.begin(self._broker)
-            self._changed.notify_all()
+            if not self._is_over:
+                self._act(now)
+            self._moments.came(now)
 
     async def noted(self, name: str) -> None:
         """Say that something happened, as `note` does, in a thread: a real broker takes seconds to come and go."""
@@ -118,23 +119,32 @@ class FaultPlan:
             TimeoutError: it did not come in time.
         """
         name, count = _moment(moment)
-        await asyncio.to_thread(self._wait, name, count, time.monotonic() + seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._moments.until((name, count))
+        except TimeoutError:
+            came = self._counts[name]
+            raise TimeoutError(f"{name}:{count} did not come; {name} came {came} times") from None
 
-    def _wait(self, name: str, count: int, deadline: float) -> None:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._counts[name] >= count, deadline - time.monotonic()):
-                raise TimeoutError(f"{name}:{count} did not come; {name} came {self._counts[name]} times")
+    def _act(self, now: tuple[str, int]) -> None:
+        for fault in self.active:
+            if _moment(fault.ends) == now:
+                self._end(fault)
+        for fault in self._faults:
+            if _moment(fault.begins) == now:
+                self._begun.append(fault)
+                fault.begin(self._broker)
 
     def _end(self, fault: Fault) -> None:
         self._ended.append(fault)
-        met = fault.met(self._broker) - self._met_before[id(fault)]
-        if met < fault.needed:
-            self._unmet.append(f"{fault} was met {met} of {fault.needed} times")
+        if unmet := fault.unmet(self._broker):
+            self._unmet.append(f"{fault}: {unmet}")
         fault.end(self._broker)
 
     def _heal(self) -> None:
         """End what is active, the last first; one that cannot be ended keeps none of the others from it."""
-        with self._changed, ExitStack() as closing:
+        with self._acting, ExitStack() as closing:
+            self._is_over = True
             self._healed = self.active
             for fault in self._healed:
                 closing.callback(self._end, fault)
@@ -147,6 +157,36 @@ class FaultPlan:
         words += self._unmet
         if words:
             raise FaultPlanException(f"{'; '.join(words)}. Noted: {dict(self._counts)}")
+
+
+class _Moments:
+    """Let tasks wait for moments that any thread brings about."""
+
+    def __init__(self) -> None:
+        self._came: set[tuple[str, int]] = set()
+        self._waiting: list[tuple[tuple[str, int], Callable[[], object]]] = []
+        self._lock = threading.Lock()
+
+    def came(self, moment: tuple[str, int]) -> None:
+        with self._lock:
+            self._came.add(moment)
+            told = [tell for each, tell in self._waiting if each == moment]
+        for tell in told:
+            with suppress(RuntimeError):  # its loop is closed: nobody waits there any more
+                tell()
+
+    async def until(self, moment: tuple[str, int]) -> None:
+        reached = asyncio.Event()
+        waiting = moment, partial(asyncio.get_running_loop().call_soon_threadsafe, reached.set)
+        with self._lock:
+            if moment in self._came:
+                return
+            self._waiting.append(waiting)
+        try:
+            await reached.wait()
+        finally:
+            with self._lock:
+                self._waiting.remove(waiting)
 
 
 def _is_in(fault: Fault, faults: list[Fault]) -> bool:
@@ -165,8 +205,8 @@ def _problems(broker: Broker, fault: Fault) -> list[str]:
         for each in (fault.begins, fault.ends)
         if not _is_moment(each)
     ]
-    if fault.embedded_only and not isinstance(broker, EmbeddedBroker):
-        found.append(f"{type(broker).__name__} cannot show {fault}; run this plan on an EmbeddedBroker")
+    if problem := fault.problem(broker):
+        found.append(problem)
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from cqrs.exceptions import ConfigurationException
-from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
+from cqrs.testing.embedded_broker import NO_METADATA_ERRORS, ApiKey, EmbeddedBroker
 from cqrs.testing.kafka_cluster import KafkaCluster
 from cqrs.testing.kafka_server import KafkaServer
 
@@ -47,14 +47,15 @@ class Fault(ABC):
     def end(self, broker: Broker) -> None:
         """Leave the broker as if it had never been."""
 
-    @property
-    def needed(self) -> int:
-        """Return how often somebody must meet it, or it was as good as not there."""
-        return 0
+    def problem(self, broker: Broker) -> str | None:
+        """Say why this broker cannot show it, or None."""
+        if self.embedded_only and not isinstance(broker, EmbeddedBroker):
+            return f"{type(broker).__name__} cannot show {self}; run this plan on an EmbeddedBroker"
+        return None
 
-    def met(self, broker: Broker) -> int:
-        """Return how often it was met, from any number on: what is asked before it begins is taken off."""
-        return 0
+    def unmet(self, broker: Broker) -> str | None:
+        """Say, while it holds, what of it nobody has met so far, or None; most kinds cannot tell."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class BrokerDown(Fault):
         """Let them answer again, on the same ports; return once they do."""
         if isinstance(broker, EmbeddedBroker):
             broker.broker_up(self.broker_id)
-        elif isinstance(broker, KafkaCluster):
-            broker.start()  # all at once: the first ones wait for a majority
+        elif isinstance(broker, KafkaCluster) and self.broker_id is not None and broker.has_majority_with_one_more:
+            self._servers(broker)[0].start()
         else:
-            broker.start()
+            broker.start()  # of a cluster all at once: the first ones wait for a majority
 
     def _servers(self, broker: KafkaServer | KafkaCluster) -> Sequence[KafkaServer]:
         servers = broker.brokers if isinstance(broker, KafkaCluster) else (broker,)
@@ -122,19 +123,21 @@ class RequestErrors(Fault):
         """Forget the errors that were not answered yet."""
         _embedded(broker).clear_failures(self.api)
 
-    @property
-    def needed(self) -> int:
-        """Return how many requests have to come."""
-        return 1 if self.times is None else self.times
+    def problem(self, broker: Broker) -> str | None:
+        """Say why this broker cannot show it, or None."""
+        return NO_METADATA_ERRORS if self.api is ApiKey.METADATA else super().problem(broker)
 
-    def met(self, broker: Broker) -> int:
-        """Return how many requests of this kind have come."""
-        return _embedded(broker).requests(self.api)
+    def unmet(self, broker: Broker) -> str | None:
+        """Say how many of its errors nobody has asked for."""
+        left = _embedded(broker).failures_left(self.api)
+        if self.times is None:
+            return f"nobody sent a {self.api.name} request" if left >= _EVERY else None
+        return f"{left} of its errors were answered to nobody" if left else None
 
 
 @dataclass(frozen=True)
 class TopicError(Fault):
-    """Answer everything about one topic with a Kafka error code.
+    """Answer those who ask where one topic lies with a Kafka error code; who knows it already goes on.
 
     Attributes:
         topic: The topic.
@@ -151,6 +154,10 @@ class TopicError(Fault):
     def end(self, broker: Broker) -> None:
         """Have it work."""
         _embedded(broker).fail_topic(self.topic, 0)
+
+    def unmet(self, broker: Broker) -> str | None:
+        """Say whether anybody asked."""
+        return None if _embedded(broker).was_asked_for(self.topic) else f"nobody asked where {self.topic} lies"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ class KafkaCluster(ServerBlock):
         """Return `host:port,...` of all brokers; the same after every start."""
         return ",".join(each.bootstrap_servers for each in self.brokers)
 
+    @property
+    def has_majority_with_one_more(self) -> bool:
+        """Say whether a broker that is started now finds the others that it waits for."""
+        return 2 * (sum(each.is_running for each in self.brokers) + 1) > len(self.brokers)
+
     def start(self) -> None:
         """Start every broker that does not run, at once: the first ones wait for a majority.
 

@@ -162,13 +162,18 @@ class KafkaServer(ServerBlock):
         """Return `host:port` of a further listener, by a host name that certificates are made for."""
         return f"localhost:{self._ports[listener]}"
 
+    @property
+    def is_running(self) -> bool:
+        """Say whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the broker and return when it has started, in about three seconds; harmless when it runs.
 
         Raises:
             KafkaServerException: it did not start in time; the message ends with its log.
         """
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             return
         if not self._properties.exists():
             self._format()

@@ -158,20 +158,21 @@ def test_a_plan_that_did_not_run_as_written_fails_the_test(
 
 
 @pytest.mark.parametrize(
-    ("fault", "sent", "met"),
+    ("fault", "sent", "unmet"),
     [
-        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE), 0, "0 of 1"),
-        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=2), 1, "1 of 2"),
-        (RequestErrors(ApiKey.LEAVE_GROUP, DENIED, times=1), 1, "0 of 1"),
+        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE), 0, "nobody sent a PRODUCE request"),
+        (RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=2), 1, "1 of its errors were answered to nobody"),
+        (RequestErrors(ApiKey.LEAVE_GROUP, DENIED, times=1), 1, "1 of its errors were answered to nobody"),
+        (TopicError(TOPIC, DENIED), 0, "nobody asked where orders lies"),
     ],
-    ids=["nobody asks", "asked too seldom", "asked for something else"],
+    ids=["nobody asks", "asked too seldom", "asked for something else", "no metadata"],
 )
-def test_errors_that_nobody_met_fail_the_test(broker: EmbeddedBroker, fault: Fault, sent: int, met: str) -> None:
+def test_errors_that_nobody_met_fail_the_test(broker: EmbeddedBroker, fault: Fault, sent: int, unmet: str) -> None:
     send(broker)
     plan = FaultPlan(broker, fault).__enter__()
     for _ in range(sent):
         send(broker)
-    with pytest.raises(FaultPlanException, match=f"was met {met} times"):
+    with pytest.raises(FaultPlanException, match=unmet):
         plan.__exit__(None, None, None)
     assert send(broker) is None
 
@@ -185,7 +186,44 @@ def test_errors_that_begin_later_are_not_met_by_what_came_before(broker: Embedde
     with pytest.raises(FaultPlanException) as failed:
         plan.__exit__(None, None, None)
 
-    assert str(failed.value).startswith(f"{second} was met 0 of 1 times. Noted:")
+    assert str(failed.value).startswith(f"{second}: 1 of its errors were answered to nobody. Noted:")
+
+
+def test_two_errors_that_hold_at_once_need_a_request_each(broker: EmbeddedBroker) -> None:
+    errors = [RequestErrors(ApiKey.PRODUCE, code, times=1) for code in (TOO_LARGE, DENIED)]
+    with FaultPlan(broker, *errors):
+        assert [send(broker), send(broker)] == ["MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED"]
+
+    plan = FaultPlan(broker, *errors).__enter__()
+    send(broker)
+    with pytest.raises(FaultPlanException, match="1 of its errors were answered to nobody"):
+        plan.__exit__(None, None, None)
+
+
+def test_errors_that_librdkafka_does_not_answer_are_refused_at_once(broker: EmbeddedBroker) -> None:
+    with pytest.raises(ConfigurationException, match="METADATA"):
+        FaultPlan(broker, RequestErrors(ApiKey.METADATA, DENIED))
+    with pytest.raises(ConfigurationException, match="METADATA"):
+        broker.fail_requests(ApiKey.METADATA, DENIED)
+
+
+def test_a_plan_runs_once(broker: EmbeddedBroker) -> None:
+    plan = FaultPlan(broker, RequestErrors(ApiKey.PRODUCE, TOO_LARGE, times=1))
+    with plan:
+        send(broker)
+    with pytest.raises(ConfigurationException, match="runs once"), plan:
+        pytest.fail("it would do nothing")
+
+
+def test_nothing_begins_behind_the_block(broker: EmbeddedBroker) -> None:
+    plan = FaultPlan(broker, BrokerDown(begins="acked:2"))
+    with pytest.raises(KeyError), plan:
+        raise KeyError
+    plan.note("acked")
+    plan.note("acked")
+
+    assert plan.active == ()
+    assert answers(broker)
 
 
 @pytest.mark.parametrize("moment", ["", "handled:", "handled:-1", "handled:0", "handled:x", ":3"])
@@ -204,6 +242,16 @@ async def test_a_moment_can_be_waited_for_from_another_task(broker: EmbeddedBrok
         assert not answers(broker)
         with pytest.raises(TimeoutError, match="handled came 2 times"):
             await plan.until("handled:3", seconds=0.01)
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_a_moment_can_be_cut_off(broker: EmbeddedBroker) -> None:
+    with FaultPlan(broker, BrokerDown()) as plan:
+        waiting = asyncio.create_task(plan.until("never", seconds=3_600))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
@@ -225,7 +273,13 @@ def test_one_of_a_real_cluster_goes_and_comes(tools: Path, tmp_path: Path) -> No
     with KafkaCluster(tmp_path) as cluster:
         with FaultPlan(cluster, BrokerDown(2)):
             assert [each._process is None for each in cluster.brokers] == [False, True, False]
-        assert all(each._process is not None for each in cluster.brokers)
+        assert all(each.is_running for each in cluster.brokers)
+        one, two = BrokerDown(1, ends="one"), BrokerDown(2, ends="two")
+        with FaultPlan(cluster, one, two) as plan:
+            assert [each.is_running for each in cluster.brokers] == [False, False, True]
+            plan.note("one")
+            assert [each.is_running for each in cluster.brokers] == [True, False, True]
+            plan.note("two")
         with pytest.raises(ConfigurationException, match="no broker 4"), FaultPlan(cluster, BrokerDown(4)):
             pytest.fail("there are three")
 
