@@ -72,8 +72,8 @@ class Passages(Wrapping):
         if told is not None:
             await told
 
-    def _around(self, act: Callable[..., object], inside: ContextVar[bool]) -> Callable[..., Awaitable[object]]:
-        """Return `act` between its two points; it may call others of its handler, which pass none then."""
+    def _around(self, act: Callable[..., object], inside: ContextVar[bool]) -> Callable[..., object]:
+        """Return `act` between its two points; others of its handler that it calls pass none, and are as they were."""
 
         @wraps(act)
         async def between(*arguments: object) -> object:
@@ -88,7 +88,11 @@ class Passages(Wrapping):
                 inside.reset(token)
             return result
 
-        return between
+        @wraps(act)
+        def plainly(*arguments: object) -> object:
+            return act(*arguments) if inside.get() else between(*arguments)
+
+        return between if inspect.iscoroutinefunction(act) else plainly
 
 
 Passed = Callable[[CrashPoint], Awaitable[None]]

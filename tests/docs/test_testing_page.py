@@ -56,6 +56,22 @@ def test_the_programs_of_the_page_run_as_printed(folder: Path) -> None:
     assert table, "the verdict is printed as the page shows it"
 
 
+def test_the_service_of_the_page_is_configured_from_the_environment(folder: Path) -> None:
+    told = {"KAFKA_GROUP_ID": "another", "TOPICS": '{"a": 1}', "PYTHONPATH": str(ROOT)}
+    program = "from warehouse.__main__ import settings; print(settings({}).kafka_group_id, settings({}).topics)"
+
+    ended = subprocess.run(  # noqa: S603 - our own page
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.stdout == "another {'a': 1}\n", ended.stderr
+
+
 def test_the_page_lists_every_point_fault_and_suite() -> None:
     from cqrs.testing import faults
     from cqrs.testing.crash_points import CrashPoint

@@ -39,8 +39,9 @@ class ConsumerContract(Contract):
         await consumer.start(RecordingListener())
 
         polls: list[Sequence[Message]] = []
-        while sum(len(each) for each in polls) < 200:
-            polls.append(await consumer.poll(POLL_SECONDS, None, 7))
+        async with asyncio.timeout(SECONDS):
+            while sum(len(each) for each in polls) < 200:
+                polls.append(await consumer.poll(POLL_SECONDS, None, 7))
 
         assert max(len(each) for each in polls) <= 7
         for partition in range(2):

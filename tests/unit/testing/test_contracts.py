@@ -1,9 +1,13 @@
 """A contract suite finds what is wrong: each planted fault makes one of its tests fail."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent
 from typing import ClassVar
 
 import pytest
@@ -246,3 +250,42 @@ def test_a_difference_that_names_no_test_is_refused() -> None:
 
         class Wrong(Contract):
             differences: ClassVar = {"test_nothing": "no reason"}
+
+
+def test_a_difference_may_name_a_single_case(tmp_path: Path) -> None:
+    suite = tmp_path / "test_mine.py"
+    suite.write_text(
+        dedent("""
+        import pytest
+        from cqrs.testing.contracts.contract import Contract
+
+        class Numbers(Contract):
+            @pytest.mark.parametrize("number", [1, 2])
+            def test_it_is_one(self, number):
+                assert number == 1
+
+        class TestMine(Numbers):
+            differences = {"test_it_is_one[2]": "two is not one"}
+        """)
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(suite)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own suite
+
+    assert "1 passed, 1 xfailed" in ended.stdout
+
+
+@pytest.mark.asyncio
+async def test_a_promise_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Contract):
+        async def test_it_ends(self) -> None:
+            await asyncio.Event().wait()
+
+        async def test_it_ends_by_itself(self) -> None:
+            raise TimeoutError("its own")
+
+    monkeypatch.setattr("cqrs.testing.contracts.contract.TEST_SECONDS", 0.01)
+
+    await must_fail(Hanging().test_it_ends(), "test_it_ends did not end within 0.01 s")
+    with pytest.raises(TimeoutError, match="its own"):
+        await Hanging().test_it_ends_by_itself()

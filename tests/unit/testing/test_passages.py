@@ -237,6 +237,15 @@ class Contextual(CommandHandler[Ask, str]):
 
 
 @command_handler
+class PlainContextual(CommandHandler[Ask, str]):
+    def do_handle(self, command: Ask) -> str:  # type: ignore[override]  # a plain function runs in a thread
+        return f"{command.what} by itself"
+
+    def do_handle_with_context(self, command: Ask, context: ExecutionContext) -> str:  # type: ignore[override]
+        return self.do_handle(command).upper()
+
+
+@command_handler
 class Failing(CommandHandler[Ask, str]):
     async def do_handle(self, command: Ask) -> str:
         raise LookupError("no")
@@ -260,6 +269,17 @@ async def test_a_handler_that_calls_its_own_methods_passes_once(told: list[str],
 
     assert await bus.send(Ask("done")) == "done by itself"
     assert await bus.send_with_context(Ask("done"), DefaultExecutionContext()) == "done by itself"
+    assert told == ["before_handler", "after_handler"] * 2
+
+
+@pytest.mark.asyncio
+async def test_a_handler_without_async_gets_from_its_own_methods_what_they_return(
+    told: list[str], passages: Passages
+) -> None:
+    bus = bus_of(passages, PlainContextual())
+
+    assert await bus.send(Ask("done")) == "done by itself"
+    assert await bus.send_with_context(Ask("done"), DefaultExecutionContext()) == "DONE BY ITSELF"
     assert told == ["before_handler", "after_handler"] * 2
 
 
