@@ -5,7 +5,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from time import monotonic
 from typing import TypeVar
 
+from cqrs.exceptions import DependencyUnavailableException
+from cqrs.threads import ThreadCall
+
 T = TypeVar("T")
+
+LATE_SECONDS = 0.1
+"""A timer that comes later than this says that the process stood still, and not that the work takes long."""
 
 
 async def finish_by(deadline: float, coroutine: Coroutine[object, object, T], passed: Callable[[], Exception]) -> T:
@@ -27,8 +33,9 @@ async def finish_by(deadline: float, coroutine: Coroutine[object, object, T], pa
     except StopIteration as done:
         result: T = done.value
         return result
+    limit = asyncio.timeout(None)
     # By way of what is left: a loop may have a clock of its own, which takes three calls to read.
-    limit = asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - monotonic())
+    timer = _Timer(limit, deadline - monotonic())
     try:
         async with limit:
             return await _Resumed(coroutine, awaited)
@@ -36,6 +43,77 @@ async def finish_by(deadline: float, coroutine: Coroutine[object, object, T], pa
         if limit.expired():
             raise passed() from error
         raise
+    finally:
+        timer.cancel()
+
+
+async def finish_thread_by(deadline: float, call: ThreadCall, passed: Callable[[], Exception]) -> tuple[object, float]:
+    """Return what a call in a thread returns, and the deadline of what comes behind it.
+
+    Its time does not run while it waits for a thread: it has done nothing then. Past its time it goes on in its thread,
+    for no thread can be cut off.
+
+    Args:
+        deadline: In the time of `time.monotonic()`, seconds, if a thread begins it now.
+        call: What to run.
+        passed: Makes the exception to raise when its time is over.
+
+    Raises:
+        DependencyUnavailableException: no thread began it; nothing was done.
+        Exception: what `passed` makes, or what the call raised.
+    """
+    seconds = deadline - monotonic()
+    future = call.start()
+    try:
+        while True:
+            await asyncio.wait({future}, timeout=max(deadline - monotonic(), 0.0))
+            if future.done():
+                return future.result(), deadline
+            if call.give_up() or call.begun_at is None:
+                raise _no_thread(seconds)
+            if call.begun_at + seconds <= monotonic():
+                raise passed()
+            deadline = call.begun_at + seconds
+    finally:
+        call.give_up()
+        future.cancel()
+
+
+def _no_thread(seconds: float) -> DependencyUnavailableException:
+    return DependencyUnavailableException(
+        "a thread for handlers",
+        f"none was free for {seconds:.1f} s; write handlers with async, or raise SYNC_HANDLER_THREADS",
+    )
+
+
+class _Timer:
+    """Let a limit expire in its time; once later, when the timer itself comes late.
+
+    Whatever held the event loop or the process, held the work too: its answer may be there, unread.
+    """
+
+    __slots__ = ("_due", "_handle", "_is_extended", "_limit", "_loop", "_seconds")
+
+    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = max(seconds, 0.0)
+        self._is_extended = False
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + self._seconds
+        self._handle = self._loop.call_at(self._due, self._expire)
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        late = now - self._due
+        if late <= LATE_SECONDS or self._is_extended:
+            self._limit.reschedule(now)
+            return
+        self._is_extended = True
+        self._due = now + min(late, self._seconds)
+        self._handle = self._loop.call_at(self._due, self._expire)
 
 
 class _Resumed(Awaitable[T]):

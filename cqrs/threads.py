@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial
+from time import monotonic
 
 THREAD_NAMES = "handler"
 """What the names of the threads begin with."""
@@ -52,6 +54,41 @@ async def in_thread(function: Callable[..., object], *args: object) -> object:
     """Call `function` in a thread, in a copy of this context, and return its result."""
     call = partial(copy_context().run, _called, function, *args)
     return await asyncio.get_running_loop().run_in_executor(_threads.get(), call)
+
+
+class ThreadCall:
+    """Be a call that waits for a thread and then runs in it, in a copy of this context.
+
+    Args:
+        function: What is called.
+        args: With what.
+
+    Attributes:
+        begun_at: When a thread began it, in the time of `time.monotonic()`; None before.
+    """
+
+    def __init__(self, function: Callable[..., object], *args: object) -> None:
+        self._call = partial(copy_context().run, _called, function, *args)
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self.begun_at: float | None = None
+
+    def start(self) -> asyncio.Future[object]:
+        """Let the next free thread begin it, and return its result to be."""
+        return asyncio.get_running_loop().run_in_executor(_threads.get(), self._begin)
+
+    def give_up(self) -> bool:
+        """Have no thread begin it any more, and say whether none has."""
+        with self._lock:
+            self._is_given_up = self.begun_at is None
+            return self._is_given_up
+
+    def _begin(self) -> object:
+        with self._lock:
+            if self._is_given_up:
+                return None
+            self.begun_at = monotonic()
+        return self._call()
 
 
 def _called(function: Callable[..., object], *args: object) -> object:

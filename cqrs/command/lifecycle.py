@@ -10,8 +10,8 @@ from typing import Generic, TypeVar, cast
 from cqrs.command.limit import TimeLimit
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.exceptions import UnexpectedResultException
-from cqrs.limit import finish_by
-from cqrs.threads import in_thread
+from cqrs.limit import finish_by, finish_thread_by
+from cqrs.threads import ThreadCall, in_thread
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -124,6 +124,7 @@ class Lifecycle:
         self._limit = limit
         self._expected = expected
         self._act = _coroutine_function(act, threaded=True)
+        self._plain = None if limit is None or inspect.iscoroutinefunction(act) else act
         self._before = hook.get("pre_process")
         self._after = tuple(hook[name] for name in ("post_process", "on_success") if name in hook)
         self._on_error = _coroutine_function(handler.on_error) if hooked else None
@@ -142,8 +143,11 @@ class Lifecycle:
             if self._before is not None:
                 await self._limited(self._before(message), deadline)
             try:
-                work = self._act(message, context) if self._aware else self._act(message)
-                result = await (work if self._limit is None else finish_by(deadline, work, self._limit.passed))
+                if self._plain is not None:
+                    result, deadline = await self._in_thread(self._plain, deadline, message, context)
+                else:
+                    work = self._act(message, context) if self._aware else self._act(message)
+                    result = await (work if self._limit is None else finish_by(deadline, work, self._limit.passed))
                 if self._expected is not None and not isinstance(result, self._expected):
                     raise self._unexpected(result)
             except Exception as error:
@@ -160,6 +164,17 @@ class Lifecycle:
             finally:
                 del mapped  # else the error, its traceback and this frame hold each other until garbage is collected
         return result
+
+    async def _in_thread(
+        self, plain: Callable[..., object], deadline: float, message: object, context: ExecutionContext | None
+    ) -> tuple[object, float]:
+        """Return the result of business logic without async, and the deadline of what comes behind it."""
+        assert self._limit is not None  # noqa: S101 - it is asked before
+        call = ThreadCall(plain, message, context) if self._aware else ThreadCall(plain, message)
+        result, deadline = await finish_thread_by(deadline, call, self._limit.passed)
+        if inspect.isawaitable(result):
+            result = await self._limited(_awaiting(result), deadline)
+        return result, deadline
 
     def _limited(self, work: Coroutine[object, object, object], deadline: float) -> Awaitable[object]:
         return work if self._limit is None else finish_by(deadline, work, self._limit.passed)
@@ -209,6 +224,10 @@ def overrides(handler: MessageHandler[M, R], name: str) -> bool:
     """Say whether a handler has its own method `name`, on its class or on the instance."""
     function = getattr(getattr(handler, name), "__func__", None)
     return function is not getattr(MessageHandler, name) and function is not getattr(ContextAwareHandler, name)
+
+
+async def _awaiting(outcome: Awaitable[object]) -> object:
+    return await outcome
 
 
 def _coroutine_function(function: Callable[..., object], *, threaded: bool = False) -> Act:

@@ -27,6 +27,7 @@ REASONS_FOR_LENGTH: dict[str, str] = {
     "cqrs/cli/app.py: _add_topics": "a line for each option of its commands",
     "cqrs/cli/operator_commands.py: add_migrate": "a line for each option of its commands",
     "cqrs/command/bus.py: DefaultCommandBus.__init__": "a line for each part that can be given, and one to keep it",
+    "cqrs/command/lifecycle.py: Lifecycle.run": "the hooks in their order; a call for some would cost each command",
     "cqrs/decorators.py: command_handler": "a line for each option of the guide, twice: taken and handed on",
     "cqrs/decorators.py: query_handler": "a line for each option of the guide, twice: taken and handed on",
     "cqrs/kafka/consumer.py: KafkaConsumer.__init__": "a line for each option, and one for each setting of the client",
