@@ -101,7 +101,9 @@ class GatheredBatch:
         while waiting:
             queued = waiting[0]
             if not queued.outcome.done():
-                if queued.is_large != self._large or (queued.alone and messages) or not self._write(queued):
+                if queued.is_large != self._large or (queued.is_large and queued.single is None):
+                    return  # for the other client, or not compressed yet
+                if (queued.alone and messages) or not self._write(queued):
                     return
                 if not queued.outcome.done():
                     messages.append(queued)

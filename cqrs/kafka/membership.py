@@ -118,7 +118,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self, assigned: Iterable[KafkaPartition]
     ) -> None:
         """Read the committed positions, tell the listener, then let records pass."""
-        if self._is_over or self._failure is not None:
+        if not self._may_begin():
             return
         try:
             async with asyncio.timeout(self._deadline):
@@ -126,12 +126,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         except Exception as error:  # noqa: BLE001 - aiokafka would log it and read on; `poll` gives the client up
             self._fail(error)
             return
+        if not self._may_begin():
+            return  # it ended meanwhile, and the listener was told so
         committed = {ours(partition): _position(at) for partition, at in positions.items()}
         self._told = self.partitions = frozenset(committed)
         try:
             await self._listener.on_assigned(committed)
         finally:
             self._decided.set()
+
+    def _may_begin(self) -> bool:
+        return not self._is_over and self._failure is None
 
     async def close(self) -> None:
         """Tell the listener that every partition is gone, and of no other assignment after it."""

@@ -39,7 +39,7 @@ class ReadyLanes:
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled():
                 self._wake()  # it was woken and cancelled at once: the lane is another's
-            else:
+            elif waiting in self._idle:  # whoever was to wake it in this very turn has dropped it
                 self._idle.remove(waiting)
             raise
 

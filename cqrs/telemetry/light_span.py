@@ -39,9 +39,10 @@ KINDS = {
 _MOST_ATTRIBUTES = 128
 """How many attributes the SDK keeps of a span where no variable says otherwise."""
 
-_promoting = threading.Lock()
+_promoting = threading.RLock()  # again by the same thread: a processor may ask more of the parent of what is made whole
 _NOTHING: dict[str, AttributeValue] = {}
 _PLAIN = frozenset({int, bool, float})
+_KEPT = _PLAIN | {str}
 _UNSET = trace.Status(trace.StatusCode.UNSET)
 
 
@@ -59,6 +60,7 @@ class LightSpan(NamingSpan, ReadableSpan):
     _whole: trace.Span | None = None
     _hex: str | None = None
     _own: SpanContext | None = None
+    _is_made_whole = False
 
     def __init__(
         self,
@@ -71,11 +73,7 @@ class LightSpan(NamingSpan, ReadableSpan):
         trace_hex: str,
         attributes: Attributes,
     ) -> None:
-        if callable(attributes):
-            noted = attributes()
-            self._noted: dict[str, AttributeValue] = noted if type(noted) is dict else dict(noted)
-        else:
-            self._noted = dict(attributes or _NOTHING)
+        self._noted = _noted(attributes)
         correlation_id = CorrelationContext.get_correlation_id()
         if correlation_id is not None:
             self._noted[CORRELATION_ID] = correlation_id
@@ -109,7 +107,7 @@ class LightSpan(NamingSpan, ReadableSpan):
         if self._whole is not None:
             self._whole.set_attribute(key, carried(value))
         elif self._ended is None:
-            self._noted[key] = value
+            self._noted[key] = value if type(value) in _KEPT else carried(value)
 
     def get_span_context(self) -> SpanContext:
         """Return its ids."""
@@ -292,8 +290,9 @@ class LightSpan(NamingSpan, ReadableSpan):
         """Return the SDK's own span in place of this one; of one that has ended, what takes nothing more."""
         with _promoting:
             if self._whole is None:
-                if self._ended is not None:
+                if self._ended is not None or self._is_made_whole:
                     return trace.NonRecordingSpan(self.context)
+                self._is_made_whole = True
                 # Its processors are to see the correlation id under which it began, not the present one.
                 with CorrelationContext.scope(correlation_id=self._correlated):
                     self._whole = self._made_by.ids.during(self.context, self._made_whole)
@@ -304,6 +303,14 @@ class LightSpan(NamingSpan, ReadableSpan):
         return self._made_by.tracer.start_span(
             encodable(self._name), self._base, self.kind, attributes, start_time=self._started
         )
+
+
+def _noted(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Return attributes as they are now: whoever has the mapping, or a list in it, may change it later."""
+    told = attributes() if callable(attributes) else attributes or _NOTHING
+    if _KEPT.issuperset(map(type, told.values())):
+        return dict(told)
+    return {key: carried(value) for key, value in told.items()}
 
 
 def random_id() -> int:

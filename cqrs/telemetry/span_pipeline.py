@@ -69,11 +69,12 @@ class PresetIds(IdGenerator):
 
     def during(self, context: SpanContext, make: Callable[[], trace.Span]) -> trace.Span:
         """Return what `make` makes, with the ids of `context`."""
+        before: SpanContext | None = getattr(self._preset, "context", None)
         self._preset.context = context
         try:
             return make()
         finally:
-            self._preset.context = None
+            self._preset.context = before
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,11 +93,25 @@ async def test_a_message_with_a_batch_of_its_own_is_sent_in_it() -> None:
 
 @pytest.mark.asyncio
 async def test_large_messages_are_left_to_the_client_for_them() -> None:
-    waiting = deque([queued(b"1"), queued(b"2", alone=True, is_large=True), queued(b"3")])
+    large = queued(b"2", alone=True, is_large=True)
+    large.single = SingleRecordBatch(large.message)
+    waiting = deque([queued(b"1"), large, queued(b"3")])
     assert gather(waiting, large=True).record_count() == 0
     assert gather(waiting).record_count() == 1
     assert gather(waiting).record_count() == 0
     assert gather(waiting, large=True).record_count() == 1
+
+
+@pytest.mark.asyncio
+async def test_a_large_message_that_is_not_compressed_yet_is_left_until_it_is() -> None:
+    first, second = (queued(each * 9_000, is_large=True) for each in (b"1", b"2"))
+    first.single = SingleRecordBatch(first.message, compress=True)
+    waiting = deque([first, second])
+    batch = gather(waiting, large=True)
+    first.outcome.cancel()
+
+    assert batch.record_count() == 0
+    assert list(waiting) == [second]
 
 
 @pytest.mark.asyncio

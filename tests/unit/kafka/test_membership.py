@@ -139,6 +139,25 @@ async def test_after_the_end_nothing_is_assigned_any_more() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_ends_while_it_begins_is_not_assigned_any_more() -> None:
+    listener, answered = SlowListener(), asyncio.Event()
+
+    async def begin(partitions: Collection[KafkaPartition]) -> dict[KafkaPartition, OffsetAndMetadata | None]:
+        await answered.wait()
+        return dict.fromkeys(partitions)
+
+    membership = Membership(listener, begin, 5.0)
+    beginning = asyncio.create_task(membership.on_partitions_assigned([ZERO]))
+    await asyncio.sleep(0)
+    await membership.close()
+    answered.set()
+    await beginning
+
+    assert not membership.partitions
+    assert not listener.called.is_set()
+
+
+@pytest.mark.asyncio
 async def test_the_listener_is_told_what_the_group_committed() -> None:
     async def begin(partitions: Collection[KafkaPartition]) -> dict[KafkaPartition, OffsetAndMetadata | None]:
         return {each: OffsetAndMetadata(7, "8-9") if each == ZERO else None for each in partitions}

@@ -65,6 +65,17 @@ async def test_a_worker_that_is_cancelled_takes_no_lane_with_it() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_worker_that_is_cancelled_and_woken_in_one_turn_ends_as_cancelled() -> None:
+    ready, only = ReadyLanes(), lane(b"a")
+    cancelled = await waiting(ready)
+    cancelled.cancel()
+    ready.put(only)
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert await ready.get() is only
+
+
+@pytest.mark.asyncio
 async def test_a_worker_that_is_cancelled_while_it_waits_is_not_woken_any_more() -> None:
     ready, only = ReadyLanes(), lane(b"a")
     cancelled, other = await waiting(ready), await waiting(ready)

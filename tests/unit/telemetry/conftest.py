@@ -26,3 +26,8 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Traced, Traced]]:
     yield light, whole
     for each in (light, whole):
         each.tracing.shutdown(5)
+
+
+@pytest.fixture
+def light(both: tuple[Traced, Traced]) -> Traced:
+    return both[0]

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from opentelemetry import baggage, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes as OtelAttributes
 
 from cqrs.telemetry.light_span import LightSpan
 from cqrs.tracing.correlation import CorrelationContext
-from cqrs.tracing.tracer import SpanKind
-from tests.unit.telemetry.traced import SENDER, TRACE, Traced, sent
+from cqrs.tracing.tracer import AttributeValue, SpanKind
+from tests.unit.telemetry.traced import SENDER, TRACE, Seeing, Traced, sent
 
 
 def told(span: ReadableSpan, known: Mapping[int, str]) -> dict[str, object]:
@@ -313,3 +314,47 @@ def test_threads_that_ask_more_at_once_get_one_span(both: tuple[Traced, Traced])
             thread.join()
     (span,) = light.exported
     assert len(span.events) == 8
+
+
+def test_a_processor_that_comes_while_spans_are_open_may_read_their_parents(light: Traced) -> None:
+    seen: list[dict[str, object]] = []
+
+    class Reading(Seeing):
+        def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+            seen.append(dict(getattr(trace.get_current_span(parent_context), "attributes", None) or {}))
+            trace.get_current_span().set_attribute("seen", True)
+            super().on_start(span, parent_context)
+
+    reading = Reading()
+    with light.tracer.span("outer", attributes={"a": 1}), light.tracer.span("inner"):
+        light.tracing.provider.add_span_processor(reading)
+
+    names = {f"{span.context.span_id:x}": span.name for span in reading.ended if span.context}
+    assert [each for each in seen if each] == [{"a": 1}]
+    assert sorted(names.values()) == ["inner", "outer"]
+    assert [span.name for span in reading.ended if span.parent and f"{span.parent.span_id:x}" in names] == ["inner"]
+
+
+def test_attributes_are_those_at_the_time_they_were_given(light: Traced) -> None:
+    shared: dict[str, AttributeValue] = {"a": 1, "items": ["x"]}
+    later = ["y"]
+    with light.tracer.span("first", attributes=lambda: shared) as first:
+        first.set("own", True)
+        first.set("later", later)
+        later.clear()
+        shared["items"] = []
+    with light.tracer.span("second", attributes=lambda: shared):
+        pass
+
+    spans = {span.name: dict(span.attributes or {}) for span in light.exported}
+    assert spans == {
+        "first": {"a": 1, "items": ("x",), "own": True, "later": ("y",)},
+        "second": {"a": 1, "items": ()},
+    }
+
+
+def test_a_value_that_is_no_attribute_fails_where_it_is_given(light: Traced) -> None:
+    with light.tracer.span("first") as first, pytest.raises(TypeError):
+        first.set("nothing", None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError), light.tracer.span("second", attributes={"nothing": None}):  # type: ignore[dict-item]
+        pytest.fail("it cannot begin")
