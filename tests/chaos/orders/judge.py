@@ -3,7 +3,9 @@
 At-least-once without an inbox runs a command again when its process died before its offset was committed. So an order
 has seen a sequence of executions, of which its events and dead letters bear witness:
 
-- An event has the next version, or, when a crash took the state of the last event, that event's version again.
+- An event has the next version, or, when a crash took the state of the last event, that event's version again. The
+  command whose state was taken runs again: behind it there is another event of it, or a dead letter, whose reason is in
+  what came since.
 - Each event is what the model makes of its command there, and what the database keeps is what the last event made.
 - A dead letter is what the model says to its command at some moment between its neighbours' first executions; a command
   that never succeeded has no other moment.
@@ -12,7 +14,7 @@ has seen a sequence of executions, of which its events and dead letters bear wit
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from tests.chaos.orders.model import Command, Event, Order, Refusal, carry_out
 
@@ -65,6 +67,7 @@ class Trial:
         if states is None:
             return  # what comes behind an impossible event says nothing
         yield from self._refusals(states)
+        yield from self._taken(states)
         if states[-1] != self.kept:
             yield f"{self.order}: the database keeps {self.kept}, but its events make {states[-1]}"
 
@@ -112,6 +115,22 @@ class Trial:
                 yield (
                     f"{each.place}: {each.command} was refused as {' by '.join(each.why)}, but it is a "
                     f"{self.commands[number].kind}, and from {moments[0]} to {moments[-1]} there is no such reason"
+                )
+
+    def _taken(self, states: States) -> Iterator[str]:
+        """Yield each event whose state was taken, and whose command did not run again."""
+        commands = {each.id: each for each in self.commands}
+        last = {each.command: position for position, each in enumerate(self.published, 1)}
+        for position, (each, following) in enumerate(pairwise(self.published), 1):
+            if each.event.version != following.event.version or last[each.command] > position:
+                continue
+            # Letters lie in a topic of their own: that one came later is known by its reason alone.
+            letters = [letter for letter in self.refused if letter.command == each.command]
+            since = states[position + 1 :]
+            if not any(_refuses(state, commands[each.command], letter.why) for letter in letters for state in since):
+                yield (
+                    f"{each.place}: {each.command} published version {each.event.version} of {self.order}, and so did "
+                    f"{following.command} at {following.place}, but {each.command} did not run again: its state is lost"
                 )
 
     def _first_events(self) -> Mapping[str, int]:

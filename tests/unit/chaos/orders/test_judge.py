@@ -124,6 +124,42 @@ def test_an_event_whose_state_was_lost_gives_its_version_to_the_next_one() -> No
     assert service.problems() == []
 
 
+def test_one_whose_state_was_lost_may_be_refused_when_it_runs_again() -> None:
+    """A repeat of the refused command before it succeeds now, and takes its version."""
+    service = Service(asked("cancel", "create", "add"))
+    service.run(0).run(1).run(2, keeps=False).run(0).run(1).run(2)
+
+    assert [(each.command, each.event.version) for each in service.published] == [("c1", 1), ("c2", 2), ("c0", 2)]
+    assert service.problems() == []
+
+
+def test_a_state_that_was_lost_for_good_is_found() -> None:
+    """The commit failed in silence, the offset went on: what the event told is nowhere."""
+    service = Service(asked("create", "add", "add"))
+    service.run(0).run(1, keeps=False).run(2)
+
+    (problem,) = service.problems()
+    assert problem.startswith("events@1: c1 published version 2 of o, and so did c2 at events@2")
+
+
+def test_a_state_that_was_lost_again_is_found() -> None:
+    service = Service(asked("create", "add", "add"))
+    service.run(0).run(1, keeps=False).run(1, keeps=False).run(2)
+
+    (problem,) = service.problems()
+    assert problem.startswith("events@2: c1 published version 2 of o, and so did c2 at events@3")
+
+
+def test_a_refusal_from_before_its_event_does_not_bring_a_lost_state_back() -> None:
+    """The command came too early, was repeated with success after a crash, and that success was lost."""
+    service = Service(asked("add", "create", "add"))
+    service.run(0).run(1).run(0, keeps=False).run(1).run(2)
+
+    assert [each.why for each in service.refused] == [("OrderNotFoundException",), ("OrderExistsException",)]
+    (problem,) = service.problems()
+    assert problem.startswith("events@1: c0 published version 2 of o, and so did c2 at events@2")
+
+
 def run_all(*kinds: str) -> Service:
     service = Service(asked(*kinds))
     for number in range(len(kinds)):
