@@ -1,4 +1,4 @@
-"""Whether a process grows: samples of what it holds, and a slope that a few odd ones do not move.
+"""Whether a process grows: samples of what it holds, and a slope and a jump that a few odd ones do not move.
 
 A soak test takes a sample every few seconds, and looks at the end whether everything is flat::
 
@@ -18,6 +18,9 @@ WARM_UP = 0.25
 """The part of the samples, from the first on, in which caches fill and pools open."""
 
 _MOST_POINTS = 200
+_LASTING = 8
+_FEWEST_POINTS = 5
+_ODD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Growth:
     Attributes:
         name: Of the thing.
         level: Its median.
-        growth: By how much it grew from the first sample to the last one, as the slope says.
+        growth: By how much it grew from the first sample to the last one, as the slope says, or by a jump that lasts,
+            if that is more.
         allowed: By how much it may.
     """
 
@@ -77,6 +81,28 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return median(slopes) if slopes else 0.0
 
 
+def jump(values: Sequence[float]) -> float:
+    """Return by how much the values lie higher from some moment on, up to the end; 0 when they do at no moment.
+
+    On either side of the moment there is an eighth of the values at least, and a tenth of those of a side may be
+    anything. Floor and ceiling must rise both, and the lesser rise counts: a pool that is full for a while has its
+    ceiling reached, and no more than before.
+    """
+    fewest = max(len(values) // _LASTING, _FEWEST_POINTS)
+    moments = range(fewest, len(values) - fewest + 1)
+    return max((_rise(values[:moment], values[moment:]) for moment in moments), default=0.0)
+
+
+def _rise(before: Sequence[float], after: Sequence[float]) -> float:
+    floors, ceilings = zip(_range(before), _range(after), strict=True)
+    return max(min(floors[1] - floors[0], ceilings[1] - ceilings[0]), 0.0)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    odd, ordered = len(values) // _ODD, sorted(values)
+    return ordered[odd], ordered[-1 - odd]
+
+
 def growths(samples: Sequence[Sample]) -> Sequence[Growth]:
     """Judge each thing that was sampled, one sample at least: memory may grow by 5 %, numbers by 10 %.
 
@@ -87,7 +113,9 @@ def growths(samples: Sequence[Sample]) -> Sequence[Growth]:
     for name in ("memory", "threads", "sockets", "files", "tasks"):
         points = [(each.seconds, float(getattr(each, name))) for each in warm]
         level = median(value for _, value in points)
-        grown = slope(points) * (points[-1][0] - points[0][0])
+        climbed = slope(points) * (points[-1][0] - points[0][0])
+        jumped = jump([value for _, value in points])
+        grown = max(climbed, jumped) if jumped else climbed  # what shrinks is told as it is
         found.append(Growth(name, level, grown, level * (0.05 if name == "memory" else 0.1)))
     return found
 

@@ -1,6 +1,7 @@
 import os
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,10 @@ from cqrs.testing.growth import Sample, growths, sample, slope
 def samples(memory: list[float], **fixed: int) -> list[Sample]:
     given = {"threads": 5, "sockets": 9, "files": 7, "tasks": 110} | fixed
     return [Sample(float(number), each, **given) for number, each in enumerate(memory)]
+
+
+def held(at: int, memory: float = 100.0, sockets: int = 9) -> Sample:
+    return Sample(float(at), memory, threads=5, sockets=sockets, files=7, tasks=110)
 
 
 @given(st.floats(-5, 5), st.floats(-1_000, 1_000), st.integers(0, 10**6))
@@ -45,6 +50,51 @@ def test_one_thing_more_now_and_then_is_found() -> None:
     grown = [Sample(float(at), 100.0, threads=5, sockets=9 + at // 20, files=7, tasks=110) for at in range(100)]
 
     assert [each.name for each in growths(grown) if not each.is_flat] == ["sockets"]
+
+
+@pytest.mark.parametrize("percent", [40, 50, 60, 70, 80, 90])
+def test_a_jump_that_lasts_is_found_wherever_it_lies(percent: int) -> None:
+    found = growths([held(at, memory=900.0 if at >= percent else 100.0) for at in range(100)])
+    assert [each.name for each in found if not each.is_flat] == ["memory"]
+    assert found[0].growth >= 800.0
+
+    found = growths([held(at, sockets=260 if at >= percent else 26) for at in range(100)])
+    assert [each.name for each in found if not each.is_flat] == ["sockets"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_pool_that_fills_and_empties_is_flat_and_a_jump_of_it_is_not(seed: int) -> None:
+    """As the sockets of the soak: ten connections more for a while, now and then, up to the end or not."""
+    chance = random.Random(seed)
+    full = [each for _ in range(100) for each in [chance.random() < 0.5] * chance.randint(3, 15)]
+    assert all(each.is_flat for each in growths([held(at, sockets=23 + 10 * full[at]) for at in range(300)]))
+
+    jumped = [held(at, sockets=23 + 10 * full[at] + 7 * (at >= 180)) for at in range(300)]
+    assert [each.name for each in growths(jumped) if not each.is_flat] == ["sockets"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_spikes_and_dips_count_for_nothing_the_last_samples_included(seed: int) -> None:
+    chance = random.Random(seed)
+    odd = {*chance.sample(range(25, 100), 7), 97, 98, 99}
+    found = growths([held(at, memory=100.0 + chance.uniform(-90, 900) * (at in odd)) for at in range(100)])
+
+    assert all(each.is_flat for each in found), [str(each) for each in found]
+
+
+@pytest.mark.parametrize("at_sample", [40, 60, 80])
+def test_one_step_is_judged_by_what_is_allowed(at_sample: int) -> None:
+    def stepped(by: float) -> bool:
+        return growths(samples([120.0 + by * (at >= at_sample) for at in range(100)]))[0].is_flat
+
+    assert stepped(5.9)
+    assert not stepped(6.5)
+
+
+def test_what_shrinks_or_was_hardly_sampled_does_not_grow() -> None:
+    assert growths(samples([200.0 - at for at in range(100)]))[0].growth == pytest.approx(-74)
+    assert growths(samples([100.0]))[0].growth == 0.0
+    assert growths(samples([100.0] * 7 + [500.0]))[0].is_flat
 
 
 def test_this_process_is_looked_at() -> None:
