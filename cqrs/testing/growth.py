@@ -129,11 +129,15 @@ def sample(pid: int, seconds: float, tasks: int = 0) -> Sample:
         tasks: How many asyncio tasks it has, which only the process itself knows.
 
     Raises:
-        OSError: there is no such process.
+        OSError: there is no such process, or it has ended.
     """
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines() if ":" in line
     )
+    if "VmRSS" not in status:  # a zombie has a status, and no memory
+        raise ProcessLookupError(
+            f"process {pid} has ended, and its parent has not waited for it; take samples only while it runs"
+        )
     targets = [_target(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
     sockets = sum(each.startswith("socket:") for each in targets)
     memory = int(status["VmRSS"].split()[0]) / 1024

@@ -1,5 +1,7 @@
 import os
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -104,3 +106,15 @@ def test_this_process_is_looked_at() -> None:
     assert found.threads >= 1
     assert found.files >= 3
     assert (found.seconds, found.tasks) == (1.5, 3)
+
+
+def test_a_process_that_has_ended_is_no_process() -> None:
+    """One that nobody has waited for is still in the list, and has no memory."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        with pytest.raises(ProcessLookupError, match=rf"process {process.pid} has ended"):
+            sample(process.pid, 1.0)
+
+    with pytest.raises(OSError, match=f"{process.pid}"):
+        sample(process.pid, 1.0)
