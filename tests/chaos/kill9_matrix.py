@@ -76,11 +76,7 @@ def run_seed(matrix: Matrix, where: Where, progress: Progress) -> Result:
         lives = _Lives(matrix, deployment, progress)
         lives.run()
         deployment.judge()
-        most = lives.killed * REPEATED_AFTER_A_KILL
-        if deployment.outcomes.repeats > most:
-            deployment.problems.append(
-                f"{deployment.outcomes.repeats} repeated, but {lives.killed} kills may repeat {most} at most"
-            )
+        deployment.problems += lives.problems()
         measured = {"kills": lives.killed, **deployment.measured(), "most after one kill": lives.most_repeated}
     return Result(
         NAME,
@@ -101,7 +97,21 @@ class _Lives:
         self._progress = progress
         self._chance = random.Random(f"times {matrix.seed}")
         self.killed = 0
-        self.most_repeated = 0
+
+    @property
+    def most_repeated(self) -> int:
+        """Return how many outcomes of one life came again, of the life with the most."""
+        return max(self._deployment.outcomes.repeats_of.values(), default=0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield each life of which more came again than may."""
+        ends = [f"death at {at}" for at in self._matrix.deaths()] + ["end in order"]
+        for life, count in sorted(self._deployment.outcomes.repeats_of.items()):
+            if count > REPEATED_AFTER_A_KILL:
+                yield (
+                    f"{count} outcomes of life {life + 1} came again after its {ends[life]}; "
+                    f"{REPEATED_AFTER_A_KILL} may, which were in work or done since the last commit"
+                )
 
     def run(self) -> None:
         """Live through every death, and one life more, which finishes everything."""
@@ -115,7 +125,7 @@ class _Lives:
                 self._deployment.move(or_end=True)
                 following = self._begin(deaths, number + 1)  # it takes partitions over, amid which the other one dies
             self.killed += self._die(life, at)
-            self._count_repeats()
+            self._deployment.outcomes.next_life()
             life = following or self._begin(deaths, number + 1)
             found = self._deployment.outcomes
             outcomes = f"{found.settled:,} of {self._matrix.commands:,} settled, {found.repeats} repeated"
@@ -125,7 +135,7 @@ class _Lives:
         self._deployment.send(next(batches))
         self._deployment.settle()
         self._deployment.stop(life)
-        self._count_repeats()
+        self._deployment.outcomes.read()
 
     def _batches(self, lives: int) -> Iterator[Sequence[Command]]:
         """Yield what is sent in each life: everything in the first one (odd seeds), or an equal part."""
@@ -148,8 +158,3 @@ class _Lives:
             self._deployment.move(or_end=True)
             life.terminate()
         return self._deployment.require_exit(life, -9)
-
-    def _count_repeats(self) -> None:
-        before = self._deployment.outcomes.repeats
-        self._deployment.outcomes.read()
-        self.most_repeated = max(self.most_repeated, self._deployment.outcomes.repeats - before)

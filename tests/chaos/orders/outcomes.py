@@ -1,7 +1,7 @@
 """What the topics say became of the commands of one run."""
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from cqrs.testing.history import History
@@ -24,6 +24,7 @@ class Outcomes:
         published: The events, in the order of each partition.
         refused: The dead letters, in the order of theirs.
         repeats: How many outcomes came for commands that had one.
+        repeats_of: The same, by the life of the service that had brought the outcome before; see `next_life`.
     """
 
     def __init__(self, bootstrap_servers: str, events: str, letters: str, prefix: str) -> None:
@@ -31,10 +32,12 @@ class Outcomes:
         self._letters = Log(bootstrap_servers, letters)
         self._prefix = prefix
         self._by_order: defaultdict[str, tuple[list[Published], list[Refused]]] = defaultdict(lambda: ([], []))
-        self._settled: set[str] = set()
+        self._settled: dict[str, int] = {}  # in which life last
+        self._life = 0
         self.published: list[Published] = []
         self.refused: list[Refused] = []
         self.repeats = 0
+        self.repeats_of: Counter[int] = Counter()
         self._reading = threading.Lock()
 
     @property
@@ -47,6 +50,14 @@ class Outcomes:
         with self._reading:
             self._read()
             return len(self.published) + len(self.refused)
+
+    def next_life(self) -> None:
+        """Read what the life brought that ends here, and count what comes from now on to the next one; the first is 0.
+
+        A kill repeats what was done and not committed. That may come late: the next life may die before it gets there.
+        """
+        self.read()
+        self._life += 1
 
     def of(self, order: str) -> tuple[Sequence[Published], Sequence[Refused]]:
         """Return the events and the dead letters of one order."""
@@ -87,5 +98,8 @@ class Outcomes:
         self._letters.close()
 
     def _settle(self, command: str) -> None:
-        self.repeats += command in self._settled
-        self._settled.add(command)
+        before = self._settled.get(command)
+        if before is not None:
+            self.repeats += 1
+            self.repeats_of[before] += 1
+        self._settled[command] = self._life
