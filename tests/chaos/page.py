@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.chaos.results import Line
 
 PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
+PROCESSORS = Path("/proc/cpuinfo")
 BEGIN = "<!-- results: written by `make chaos ARGS=--write` -->"
 END = "<!-- end of results -->"
 _HEAD = ("| scenario | verdict | measured | time | date | machine |", "|---|---|---|---|---|---|")
@@ -34,9 +35,12 @@ def with_rows(text: str, lines: Sequence[Line], where: str) -> str:
 
 
 def machine() -> str:
-    """Return the processor, the number of cores and the interpreter."""
-    listing = Path("/proc/cpuinfo")
-    models = [line for line in listing.read_text("utf-8").splitlines() if line.startswith("model name")]
+    """Return the processor, or its kind where the system does not list it, the number of cores and the interpreter."""
+    try:
+        listing = PROCESSORS.read_text("utf-8")
+    except OSError:
+        listing = ""
+    models = [line for line in listing.splitlines() if line.startswith("model name")]
     model = models[0].partition(":")[2].strip() if models else platform.machine()
     return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 

@@ -1,7 +1,10 @@
+import os
+import platform
 from pathlib import Path
 
 import pytest
 
+from tests.chaos import page
 from tests.chaos.page import BEGIN, END, PAGE, with_rows
 from tests.chaos.results import Line, Notes, Result, summary, table
 
@@ -40,9 +43,9 @@ def test_the_table_has_a_line_for_each_scenario() -> None:
 
 
 def test_rows_replace_those_of_the_same_scenario_and_leave_the_others() -> None:
-    page = f"before\n{BEGIN}\n| `a` | old |\n| `b` | old |\n{END}\nafter\n"
+    old = f"before\n{BEGIN}\n| `a` | old |\n| `b` | old |\n{END}\nafter\n"
 
-    text = with_rows(page, [Line("b", "passed", "x 1", 2.0, "2026-01-01")], "a machine")
+    text = with_rows(old, [Line("b", "passed", "x 1", 2.0, "2026-01-01")], "a machine")
 
     assert "| `a` | old |" in text
     assert "| `b` | passed | x 1 | 2 s | 2026-01-01 | a machine |" in text
@@ -60,6 +63,24 @@ def test_the_page_of_this_project_has_its_place() -> None:
     text = PAGE.read_text("utf-8")
 
     assert with_rows(text, [], "") == text
+
+
+@pytest.mark.parametrize("listing", ["", "processor\t: 0\nflags\t\t: fp asimd\n", None])
+def test_a_machine_that_does_not_list_its_processors_is_called_by_their_kind(
+    listing: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PROCESSORS", tmp_path / "cpuinfo")
+    if listing is not None:
+        page.PROCESSORS.write_text(listing)
+
+    assert page.machine().startswith(f"{platform.machine()}, {os.cpu_count()} cores, ")
+
+
+def test_a_machine_is_called_by_its_processors_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PROCESSORS", tmp_path / "cpuinfo")
+    page.PROCESSORS.write_text("processor\t: 0\nmodel name\t: Z80\n")
+
+    assert page.machine().startswith("Z80, ")
 
 
 def test_notes_keep_what_passed_and_have_the_rest_run_again(tmp_path: Path) -> None:
