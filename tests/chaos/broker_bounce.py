@@ -14,6 +14,9 @@ from tests.chaos.results import Progress, Result
 
 NAME = "broker_bounce"
 COPIES = 3
+SHORT_AWAY_SECONDS = 2.0
+"""How long a killed broker stays away in a short run."""
+
 _SECONDS = 120.0
 
 
@@ -36,7 +39,8 @@ class Bounce:
     @property
     def again(self) -> str:
         """Return the arguments that run this alone."""
-        return f"{NAME} --seed {self.seed} --rounds {self.rounds}"
+        short = " --short" if self.away_seconds == SHORT_AWAY_SECONDS else ""
+        return f"{NAME} --seed {self.seed} --rounds {self.rounds}{short}"
 
 
 def run_bounce(bounce: Bounce, cluster: KafkaCluster, postgres: str | None, progress: Progress) -> Result:

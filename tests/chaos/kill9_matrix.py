@@ -56,8 +56,8 @@ class Matrix:
         """Return the arguments that run this alone."""
         known = {POINTS: "", SHORT_POINTS: " --short"}
         at = known.get(tuple(self.at), f" --at {','.join(dict.fromkeys(self.at))}")
-        on = " --database postgres" if database == "PostgreSQL" else ""
-        return f"{NAME} --seed {self.seed} --commands {self.commands}{at}{on}"
+        on = "postgres" if database == "PostgreSQL" else "sqlite"
+        return f"{NAME} --seed {self.seed} --commands {self.commands}{at} --database {on}"
 
     def _most(self, point: str) -> int:
         """Return how many passages there are in each life for certain."""

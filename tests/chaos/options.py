@@ -62,7 +62,7 @@ def storm(chosen: argparse.Namespace) -> rebalance_storm.Storm:
     """Return the storm that is chosen."""
     seed = _first(chosen)
     if chosen.short:
-        return rebalance_storm.Storm(seed, 6, 24, chosen.records or 15_000)
+        return rebalance_storm.Storm(seed, *rebalance_storm.SHORT, chosen.records or 15_000)
     return rebalance_storm.Storm(seed, records=chosen.records or 500_000)
 
 
@@ -74,7 +74,7 @@ def stops(chosen: argparse.Namespace) -> sigterms.Sigterms:
 def bounce(chosen: argparse.Namespace) -> broker_bounce.Bounce:
     """Return the bouncing of brokers that is chosen."""
     if chosen.short:
-        return broker_bounce.Bounce(_first(chosen), chosen.rounds or 1, away_seconds=2.0)
+        return broker_bounce.Bounce(_first(chosen), chosen.rounds or 1, away_seconds=broker_bounce.SHORT_AWAY_SECONDS)
     return broker_bounce.Bounce(_first(chosen), chosen.rounds or 3)
 
 

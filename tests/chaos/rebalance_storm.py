@@ -21,6 +21,9 @@ NAME = "rebalance_storm"
 KEYS_PER_PARTITION = 25
 COPIES = 12
 REPEATED_AFTER_A_KILL = IN_FLIGHT + 2 * COMMIT_RECORDS
+SHORT = 6, 24
+"""Members and partitions of a short run."""
+
 FEWEST = 0.6
 """The part of the members that stays at least."""
 
@@ -59,7 +62,8 @@ class Storm:
     @property
     def again(self) -> str:
         """Return the arguments that run this alone."""
-        return f"{NAME} --seed {self.seed} --records {self.records}"
+        short = " --short" if (self.members, self.partitions) == SHORT else ""
+        return f"{NAME} --seed {self.seed} --records {self.records}{short}"
 
 
 def run_storm(storm: Storm, kafka: str, progress: Progress) -> Result:

@@ -43,6 +43,29 @@ def test_some_seeds_are_on_postgresql_unless_one_database_is_asked_for() -> None
     assert not options.is_on_postgres(options.parse(["--database", "sqlite"]), 5)
 
 
+@pytest.mark.parametrize("more", [[], ["--short"], ["--short", "--seed", "3", "--records", "900", "--rounds", "2"]])
+def test_the_line_that_runs_it_again_runs_the_same(more: list[str]) -> None:
+    chosen = options.parse(more)
+
+    storm, bounce, stops = options.storm(chosen), options.bounce(chosen), options.stops(chosen)
+    assert options.storm(options.parse(storm.again.split())) == storm
+    assert options.bounce(options.parse(bounce.again.split())) == bounce
+    assert options.stops(options.parse(stops.again.split())) == stops
+    assert options.soaking(options.parse(options.soaking(chosen).again.split())) == options.soaking(chosen)
+
+
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("seed", ["1", "5"])
+@pytest.mark.parametrize("more", [[], ["--short"], ["--at", "acked,random"], ["--short", "--at", "polled"]])
+def test_a_seed_runs_again_on_the_database_that_it_ran_on(database: str, seed: str, more: list[str]) -> None:
+    (matrix,) = options.matrices(options.parse(["kill9_matrix", "--seed", seed, *more]))
+
+    again = options.parse(matrix.again(database).split())
+
+    assert options.matrices(again) == [matrix]
+    assert options.is_on_postgres(again, matrix.seed) == (database == "PostgreSQL")
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--at", "nowhere"], ["--records", "0"]])
 def test_what_is_not_there_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
