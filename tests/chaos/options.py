@@ -96,7 +96,13 @@ def _first(chosen: argparse.Namespace) -> int:
 
 def _seeds(text: str) -> Sequence[int]:
     first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    try:
+        seeds = range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no seed; write 7, or 1-4") from None
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"the first seed, {first}, is above the last one, {last}; write 7, or 1-4")
+    return seeds
 
 
 def _positive(text: str) -> int:

@@ -66,6 +66,21 @@ def test_a_seed_runs_again_on_the_database_that_it_ran_on(database: str, seed: s
     assert options.is_on_postgres(again, matrix.seed) == (database == "PostgreSQL")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("4-1", "the first seed, 4, is above the last one, 1"),
+        ("four", "four is no seed"),
+        ("1-4-7", "1-4-7 is no seed"),
+    ],
+)
+def test_seeds_that_are_none_are_refused(text: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options.parse(["kill9_matrix", "--seed", text])
+
+    assert f"--seed: {words}; write 7, or 1-4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--at", "nowhere"], ["--records", "0"]])
 def test_what_is_not_there_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
