@@ -1,6 +1,7 @@
 """rebalance_storm: members join and leave without a pause, in order and by SIGKILL; nothing is lost or out of order."""
 
 import random
+import shutil
 import tempfile
 import time
 from array import array
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from cqrs.messaging.message import Message
 from cqrs.testing.history import History
@@ -79,19 +82,18 @@ def run_storm(storm: Storm, kafka: str, progress: Progress) -> Result:
         ((keys[number % len(keys)], b"%d" % number, []) for number in range(storm.records)),
     )
     progress.say(f"{NAME}: {storm.records:,} records sent")
-    group = Group(storm, Membership(kafka, name, source, target, storm.session_seconds, storm.work_seconds))
-    problems: list[str] = []
     with logs.Log(kafka, source) as log:
         ends = log.ends()
-    with logs.Log(kafka, target) as log:
+    membership = Membership(kafka, name, source, target, storm.session_seconds, storm.work_seconds)
+    with Group(storm, membership) as group, logs.Log(kafka, target) as log:
         try:
             group.shake(ends, progress)
         except TimeoutError as error:
-            problems.append(str(error))
+            group.problems.append(str(error))
         finally:
-            problems += group.end()
+            group.end()
         copies = Copies(storm.records, len(keys), log.to_end())
-    problems += copies.problems(group.fates)
+        group.problems += copies.problems(group.fates)
     return Result(
         NAME,
         f"seed {storm.seed}, {storm.members} members, {storm.partitions} partitions",
@@ -101,17 +103,18 @@ def run_storm(storm: Storm, kafka: str, progress: Progress) -> Result:
             **copies.measured(group.fates),
             "records/s": round(storm.records / group.seconds) if group.seconds else 0,
         },
-        problems,
+        group.problems,
         storm.again,
         time.monotonic() - begun,
     )
 
 
 class Group:
-    """Let members come and go.
+    """Let members come and go; what they wrote is gone behind the block if all was well.
 
     Attributes:
         fates: How each one that was ever a member went: `SIGTERM`, `SIGKILL`, or `stayed` to the end.
+        problems: What must not be.
     """
 
     def __init__(self, storm: Storm, membership: Membership) -> None:
@@ -123,7 +126,19 @@ class Group:
         self._leaving: list[Forked] = []
         self._gone = 0
         self.fates: dict[str, str] = {}
+        self.problems: list[str] = []
         self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        """Return itself; nobody is a member yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Delete what the members wrote, unless something was wrong."""
+        if error is None and not self.problems:
+            shutil.rmtree(self._folder)
 
     def shake(self, ends: Mapping[int, int], progress: Progress) -> None:
         """Let everybody join, then change the group time and again until it has committed everything.
@@ -159,11 +174,11 @@ class Group:
             time.sleep(max(changed + self._storm.change_seconds - time.monotonic(), 0))
         self.seconds = time.monotonic() - begun
 
-    def end(self) -> Sequence[str]:
-        """Let everybody leave in order, and return who did not."""
+    def end(self) -> None:
+        """Let everybody leave in order; that one does not is a problem."""
         for member in self._present:
             member.terminate()
-        return [
+        self.problems += [
             f"{member.name} ended with {code} on SIGTERM; its words: {member.log}"
             for member in (*self._present, *self._leaving)
             if (code := _ended(member)) != 0

@@ -1,7 +1,12 @@
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
 
 from cqrs.messaging.message import Message
-from tests.chaos.rebalance_storm import REPEATED_AFTER_A_KILL, Copies
+from tests.chaos.member import Membership
+from tests.chaos.rebalance_storm import REPEATED_AFTER_A_KILL, Copies, Group, Storm
 
 
 def copies(*texts: str, milliseconds: Sequence[int] = ()) -> list[Message]:
@@ -47,3 +52,20 @@ def test_the_longest_stall_is_the_longest_time_without_any_copy() -> None:
     found = Copies(4, 1, copies("0 a", "1 a", "2 a", "3 a", milliseconds=(5_000, 1_000, 1_200, 4_100)))
 
     assert found.longest_stall == 2.9
+
+
+def test_what_the_members_wrote_is_gone_when_all_was_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    membership = Membership("", "g", "in", "out", 2.0, 0.0)
+
+    with Group(Storm(1), membership):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
+
+    with Group(Storm(1), membership) as group:
+        group.problems.append("1 was lost")
+    assert len(list(tmp_path.iterdir())) == 1
+
+    with pytest.raises(OSError, match="away"), Group(Storm(1), membership):
+        raise OSError("the broker is away")
+    assert len(list(tmp_path.iterdir())) == 2
