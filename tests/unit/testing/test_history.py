@@ -1,7 +1,7 @@
 import time
 import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -170,6 +170,18 @@ def test_several_events_of_one_message_are_no_duplicates_and_have_an_order() -> 
     assert (late.message_id, late.behind.message_id) == ("a", "b")
 
 
+@pytest.mark.parametrize(("one", "other"), [(-1, -2), (0, 2**61 - 1), (b"1", "1"), ("", 0)])
+def test_events_whose_ids_have_one_hash_or_look_are_two(one: Hashable, other: Hashable) -> None:
+    history = History()
+    history.sent("a", "k")
+    history.published("a", event_id=one)
+    history.published("a", event_id=other)
+    assert history.verdict().is_clean
+
+    history.published("a", event_id=one)
+    assert history.verdict().duplicated == 1
+
+
 def test_what_was_seen_may_be_told_before_what_was_sent() -> None:
     history = History()
     history.published("a")
@@ -249,20 +261,21 @@ def test_half_a_million_messages_are_judged_in_seconds() -> None:
     assert time.monotonic() - begun < 30, "about a second on an idle machine"
 
 
-def test_a_message_takes_little_memory() -> None:
+@pytest.mark.parametrize(("with_event_ids", "most"), [(False, 250), (True, 350)])
+def test_a_message_takes_little_memory(with_event_ids: bool, most: int) -> None:
     count = 20_000
     tracemalloc.start()
-    history = told_of(count)
+    history = told_of(count, with_event_ids)
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert history.verdict().sent == count
-    assert kept < 250 * count, "bytes"
+    assert kept < most * count, "bytes"
 
 
-def told_of(count: int) -> History:
+def told_of(count: int, with_event_ids: bool = False) -> History:
     history = History()
     for number in range(count):
         history.sent(number, number % 1_000)
-        history.published(number)
+        history.published(number, event_id=f"{number:036}" if with_event_ids else "")
     return history
