@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Generic, TypeVar, cast
 
-from cqrs.command.limit import TimeLimit
+from cqrs.command.limit import TimeLimit, finish_thread_by
 from cqrs.context.execution_context import ExecutionContext
 from cqrs.exceptions import UnexpectedResultException
-from cqrs.limit import finish_by, finish_thread_by
+from cqrs.limit import finish_by
 from cqrs.threads import ThreadCall, in_thread
 
 M = TypeVar("M")

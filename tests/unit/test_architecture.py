@@ -18,7 +18,6 @@ REASONS_FOR_LENGTH: dict[str, str] = {
     "cqrs/cli/redrive.py: _Redriving._group": "a line for each option, and one for what it stands for",
     "cqrs/kafka/topic_reader.py: KafkaTopicReader.__init__": "a line for each option and each setting of the client",
     "cqrs/messaging/subscriber.py: Subscriber.__init__": "a line for each option, and one to keep it",
-    "cqrs/telemetry/light_span.py: LightSpan.__init__": "all that is noted of a span; a second call for it would show",
     "cqrs/testing/kafka_server.py: KafkaServer.__init__": "a line for each option, and one to keep it",
     "cqrs/cli/letter_commands.py: _add_redrive.<locals>.redrive": "a line for each option",
     "cqrs/cli/letter_commands.py: _add_redrive": "a line for each option of its command",

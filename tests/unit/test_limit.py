@@ -7,9 +7,9 @@ from collections.abc import Coroutine
 
 import pytest
 
-from cqrs.command.limit import TimeLimit
+from cqrs.command.limit import TimeLimit, finish_thread_by
 from cqrs.exceptions import DependencyUnavailableException, HandlerTimeoutException
-from cqrs.limit import LATE_SECONDS, finish_by, finish_thread_by
+from cqrs.limit import LATE_SECONDS, finish_by
 from cqrs.threads import HandlerThreads, ThreadCall
 
 LIMIT = TimeLimit("CreateOrderHandler", 0.01)
