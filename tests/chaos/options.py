@@ -80,7 +80,7 @@ def bounce(chosen: argparse.Namespace) -> broker_bounce.Bounce:
 
 def soaking(chosen: argparse.Namespace) -> soak.Soak:
     """Return the soak that is chosen."""
-    return soak.Soak(_first(chosen), float(chosen.seconds or 900))
+    return soak.Soak(_first(chosen), float(chosen.seconds or soak.SECONDS))
 
 
 def is_on_postgres(chosen: argparse.Namespace, seed: int) -> bool:

@@ -18,6 +18,7 @@ from tests.chaos.processes import Forked
 from tests.chaos.results import Progress, Result
 
 NAME = "soak"
+SECONDS = 1_200.0
 _TELL_SECONDS = 30.0
 _SAMPLE_SECONDS = 2.0
 _LOCKED_SECONDS = 2.0
@@ -30,13 +31,13 @@ class Soak:
 
     Attributes:
         seed: Of commands and faults.
-        seconds: How long.
+        seconds: How long, the warm-up of `cqrs.testing.growth` included: 15 minutes are judged.
         probe: Commands whose handling shows the top rate.
         fault_seconds: Between two faults.
     """
 
     seed: int
-    seconds: float = 900.0
+    seconds: float = SECONDS
     probe: int = 5_000
     fault_seconds: float = 20.0
 

@@ -17,7 +17,7 @@ def test_the_full_length_is_what_was_promised() -> None:
     assert (storm.members, storm.partitions, storm.records, storm.change_seconds) == (12, 80, 500_000, 0.5)
     assert options.stops(chosen).stops == 100
     assert options.bounce(chosen).rounds >= 1
-    assert options.soaking(chosen).seconds == 900
+    assert options.soaking(chosen).seconds == 1_200
 
 
 def test_a_short_run_leaves_the_soak_out_and_has_every_point() -> None:
