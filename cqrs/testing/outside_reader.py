@@ -24,6 +24,9 @@ from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
 
+Place = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
 _log = logging.getLogger(__name__)
 _FETCH_WAIT_MS = 20  # the embedded broker's long poll is not woken by a produce
 _POLL_SECONDS = 0.1
@@ -103,11 +106,11 @@ class OutsideReader:
         self._tracer = tracer
         self._timeout = timeout_seconds
         self._received: list[Received] = []
-        self._unread: set[tuple[str, int]] = set()
-        trouble = Trouble()
-        self._consumer = _consumer(bootstrap_servers, {"error_cb": trouble.hear, **(options or {})})
+        self._next: dict[Place, int] = {}
+        self._trouble = Trouble()
+        self._consumer = _consumer(bootstrap_servers, {"error_cb": self._trouble.hear, **(options or {})})
         try:
-            with broker_failures(f"reading {', '.join(topics)}", lambda: trouble.words(self._consumer)):
+            with broker_failures(f"reading {', '.join(topics)}", lambda: self._trouble.words(self._consumer)):
                 self._assign(topics, at_end=at_end)
         except BaseException:
             self.close()
@@ -133,13 +136,7 @@ class OutsideReader:
         Raises:
             DependencyUnavailableException: the end was not reached in time.
         """
-        deadline = time.monotonic() + self._timeout
-        while self._unread:
-            if time.monotonic() > deadline:
-                left = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(self._unread))
-                detail = f"the end of {left} was not reached within {self._timeout:g} s"
-                raise DependencyUnavailableException("kafka", detail)
-            self.poll()
+        self._read_to_end()
         return list(self._received)
 
     def outcomes(
@@ -176,6 +173,26 @@ class OutsideReader:
         self._received.extend(received)
         return received
 
+    def _read_to_end(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        ends = self._ends()
+        while left := [place for place, end in ends.items() if self._next.get(place, 0) < end]:
+            if time.monotonic() > deadline:
+                names = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(left))
+                detail = f"the end of {names} was not reached within {self._timeout:g} s"
+                raise DependencyUnavailableException("kafka", detail)
+            self.poll()
+
+    def _ends(self) -> Mapping[Place, int]:
+        """Return where each partition that holds anything ends at present."""
+        ends: dict[Place, int] = {}
+        with broker_failures("asking where the topics end", lambda: self._trouble.words(self._consumer)):
+            for each in self._consumer.assignment():
+                first, end = self._consumer.get_watermark_offsets(each, self._timeout)
+                if first < end:
+                    ends[each.topic, each.partition] = end
+        return ends
+
     def _assign(self, topics: Sequence[str], *, at_end: bool) -> None:
         known = self._known(topics)
         if missing := [topic for topic in topics if topic not in known]:
@@ -184,8 +201,10 @@ class OutsideReader:
             )
         partitions = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
         for each in partitions:
-            each.offset = self._consumer.get_watermark_offsets(each, self._timeout)[1] if at_end else OFFSET_BEGINNING
-        self._unread = {(each.topic, each.partition) for each in partitions}
+            each.offset = OFFSET_BEGINNING
+            if at_end:
+                _, each.offset = self._consumer.get_watermark_offsets(each, self._timeout)
+                self._next[each.topic, each.partition] = each.offset
         self._consumer.assign(partitions)
 
     def _known(self, topics: Sequence[str]) -> Mapping[str, TopicMetadata]:
@@ -203,11 +222,12 @@ class OutsideReader:
 
     def _message(self, record: KafkaMessage) -> Message | None:
         error = record.error()
+        topic, partition, offset = record.topic() or "?", record.partition() or 0, record.offset() or 0
         if error is None:
+            self._next[topic, partition] = offset + 1
             return _converted(record)
-        topic, partition = record.topic() or "?", record.partition() or 0
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's code for "nothing more for now"
-            self._unread.discard((topic, partition))
+            self._next[topic, partition] = offset  # behind what a transaction left there, which is no record
             return None
         if error.retriable():
             _log.debug("reading %s[%d]: %s", topic, partition, error.str())

@@ -268,6 +268,28 @@ def test_a_reader_at_the_end_sees_only_what_comes_later(client: OutsideClient, t
     assert [event.value for event in outcome.events] == ["after"]
 
 
+def test_each_reading_to_the_end_goes_to_the_end_that_is_there_then(client: OutsideClient, topic: str) -> None:
+    with client.reader([topic]) as reader:
+        assert reader.to_end() == []
+        client.send_raw(topic, b"1", key="k")
+        client.send_raw(topic, b"2", key="other")
+        assert {each.value for each in reader.to_end()} == {1, 2}
+        reader.outcomes(["nobody's"], timeout_seconds=0.05)
+        client.send_raw(topic, b"3", key="k")
+        assert len(reader.to_end()) == 3
+        assert len(reader.to_end()) == 3
+
+
+def test_an_end_that_cannot_be_asked_for_is_told(broker: EmbeddedBroker, topic: str) -> None:
+    with OutsideClient(broker.bootstrap_servers, None, timeout_seconds=0.5) as client, client.reader([topic]) as reader:
+        client.send_raw(topic, b"1")
+        assert len(reader.to_end()) == 1
+        broker.broker_down()
+
+        with pytest.raises(DependencyUnavailableException, match="where the topics end"):
+            reader.to_end()
+
+
 class _Unready(Consumer):
     """Be a consumer whose broker has not got round to the partitions of a new topic when it is asked first."""
 
