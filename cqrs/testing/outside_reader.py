@@ -5,7 +5,6 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -14,15 +13,26 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin._metadata import TopicMetadata
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
-from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TOPIC
+from cqrs.messaging.dead_letter_headers import ORIGINAL_TOPIC
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
 from cqrs.testing.outside_failures import LibraryLog, Trouble, broker_failures
+from cqrs.testing.outside_outcomes import (
+    DEAD_LETTER_SUFFIX,
+    Outcome,
+    OutcomeIndex,
+    Received,
+    caused_by,
+    letter_of,
+    outcomes_of,
+)
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
+
+__all__ = ["Outcome", "OutsideReader", "Received", "caused_by", "letter_of", "outcomes_of"]
 
 Place = tuple[str, int]
 """A topic and the number of one of its partitions."""
@@ -32,46 +42,6 @@ _FETCH_WAIT_MS = 20  # the embedded broker's long poll is not woken by a produce
 _POLL_SECONDS = 0.1
 _AT_ONCE = 500
 _UNREADY_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """Hold one record with what was read from its value.
-
-    Attributes:
-        message: The record, its bytes untouched.
-        value: What the value says: a dict of an Avro record or JSON object; None for a dead letter, or when unreadable.
-        problem: Why the value could not be read, or None.
-    """
-
-    message: Message
-    value: object = None
-    problem: str | None = None
-
-    @property
-    def type_name(self) -> str | None:
-        """Return the type that its headers declare, or None."""
-        return read_envelope(self.message).type
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Hold what became of one command, as the topics tell.
-
-    Attributes:
-        message_id: The command's id.
-        events: The events that it caused.
-        dead_letter: The record that it became when it was refused, or None.
-    """
-
-    message_id: str
-    events: tuple[Received, ...] = ()
-    dead_letter: Message | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Say whether anything was seen of it."""
-        return bool(self.events) or self.dead_letter is not None
 
 
 class OutsideReader:
@@ -106,6 +76,7 @@ class OutsideReader:
         self._tracer = tracer
         self._timeout = timeout_seconds
         self._received: list[Received] = []
+        self._indexes: dict[str, OutcomeIndex] = {}
         self._next: dict[Place, int] = {}
         self._trouble = Trouble()
         self._consumer = _consumer(bootstrap_servers, {"error_cb": self._trouble.hear, **(options or {})})
@@ -136,29 +107,37 @@ class OutsideReader:
         Raises:
             DependencyUnavailableException: the end was not reached in time.
         """
-        self._read_to_end()
+        for _ in self._to_end():
+            pass
         return list(self._received)
 
     def outcomes(
-        self, message_ids: Sequence[str], *, timeout_seconds: float, dead_letter_suffix: str = "-dlt"
+        self, message_ids: Sequence[str], *, timeout_seconds: float, dead_letter_suffix: str = DEAD_LETTER_SUFFIX
     ) -> list[Outcome]:
         """Wait until each of these commands has an outcome, or until the time runs out.
 
-        A command's first event settles it; further events are told when they are there by then.
+        A command's first event settles it; further events are told when they are there by then. When the time runs out,
+        what lies on the topics then is read before it is said of any command that it has no outcome.
 
         Returns:
             One outcome for each id, in their order.
 
         Raises:
-            DependencyUnavailableException: a topic cannot be read any more.
+            DependencyUnavailableException: a topic cannot be read any more, or not to its end.
         """
         deadline = time.monotonic() + timeout_seconds
-        while True:
-            found = outcomes_of(message_ids, self._received, dead_letter_suffix)
-            left = deadline - time.monotonic()
-            if left <= 0 or all(outcome.is_known for outcome in found):
-                return found
+        index = self._indexes.setdefault(dead_letter_suffix, OutcomeIndex(dead_letter_suffix))
+        index.take(self._received)
+        unknown = {each for each in message_ids if not index.of(each).is_known}
+        while unknown and (left := deadline - time.monotonic()) > 0:
             self.poll(min(left, _POLL_SECONDS))
+            unknown -= index.take(self._received)
+        if unknown:
+            for _ in self._to_end():
+                unknown -= index.take(self._received)
+                if not unknown:
+                    break
+        return [index.of(each) for each in message_ids]
 
     def poll(self, timeout_seconds: float = _POLL_SECONDS) -> list[Received]:
         """Return what came next, waiting for the first record at most `timeout_seconds`.
@@ -173,7 +152,8 @@ class OutsideReader:
         self._received.extend(received)
         return received
 
-    def _read_to_end(self) -> None:
+    def _to_end(self) -> Iterator[None]:
+        """Read to the present end of each partition, and yield after each step."""
         deadline = time.monotonic() + self._timeout
         ends = self._ends()
         while left := [place for place, end in ends.items() if self._next.get(place, 0) < end]:
@@ -182,6 +162,7 @@ class OutsideReader:
                 detail = f"the end of {names} was not reached within {self._timeout:g} s"
                 raise DependencyUnavailableException("kafka", detail)
             self.poll()
+            yield
 
     def _ends(self) -> Mapping[Place, int]:
         """Return where each partition that holds anything ends at present."""
@@ -265,41 +246,6 @@ class OutsideReader:
         return value
 
 
-def outcomes_of(
-    message_ids: Sequence[str], received: Sequence[Received], dead_letter_suffix: str = "-dlt"
-) -> list[Outcome]:
-    """Tell from what was received what became of each command."""
-    letters = {letter_of(each.message): each.message for each in received if _is_letter(each, dead_letter_suffix)}
-    return [
-        Outcome(
-            message_id,
-            tuple(each for each in received if caused_by(each.message) == message_id),
-            letters.get(message_id),
-        )
-        for message_id in message_ids
-    ]
-
-
-def caused_by(message: Message) -> str | None:
-    """Return the id of the message that caused this one, or None."""
-    return read_envelope(message).causation_id
-
-
-def letter_of(message: Message) -> str:
-    """Return the id of the message that became this dead letter; one that brought no id is known by its place."""
-    headers = dict(message.headers)
-    partition, offset = headers.get(ORIGINAL_PARTITION), headers.get(ORIGINAL_OFFSET)
-    origin = Message(
-        (headers.get(ORIGINAL_TOPIC) or b"").decode(errors="replace"),
-        int.from_bytes(partition or b"", "big", signed=True),
-        int.from_bytes(offset or b"", "big", signed=True),
-        None,
-        None,
-        message.headers,
-    )
-    return read_envelope(origin).id
-
-
 def _process_attributes(message: Message, message_id: str) -> dict[str, AttributeValue]:
     return {
         attributes.MESSAGING_SYSTEM: attributes.KAFKA,
@@ -310,10 +256,6 @@ def _process_attributes(message: Message, message_id: str) -> dict[str, Attribut
         attributes.MESSAGING_KAFKA_OFFSET: message.offset,
         attributes.MESSAGING_MESSAGE_ID: message_id,
     }
-
-
-def _is_letter(received: Received, suffix: str) -> bool:
-    return received.message.topic.endswith(suffix)
 
 
 def _consumer(bootstrap_servers: str, options: Mapping[str, object]) -> Consumer:

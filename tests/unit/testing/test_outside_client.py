@@ -10,10 +10,12 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.dead_letters import DeadLetters
+from cqrs.messaging.envelope import Envelope, read_envelope
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt
-from cqrs.testing import outside_reader
+from cqrs.testing import outside_outcomes, outside_reader
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 from cqrs.testing.outside_client import OutsideClient, UnsendableException
+from cqrs.testing.outside_outcomes import Received, outcomes_of
 from cqrs.testing.recording_tracer import RecordingTracer
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import SpanKind
@@ -288,6 +290,36 @@ def test_an_end_that_cannot_be_asked_for_is_told(broker: EmbeddedBroker, topic: 
 
         with pytest.raises(DependencyUnavailableException, match="where the topics end"):
             reader.to_end()
+
+
+def test_what_lies_there_when_the_time_is_up_is_read_before_a_command_is_called_unknown(
+    client: OutsideClient, topic: str
+) -> None:
+    ids = [f"id-{number}" for number in range(30)]
+    with client.reader([topic]) as reader:
+        for each in ids:
+            client.send_raw(topic, b"{}", headers=(("ce_causationid", each.encode()),))
+
+        found = reader.outcomes([*ids, "nobody's"], timeout_seconds=0)
+
+    assert [outcome.message_id for outcome in found if not outcome.is_known] == ["nobody's"]
+
+
+def test_records_are_looked_at_once_however_many_commands_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Message] = []
+
+    def look(message: Message) -> Envelope:
+        looks.append(message)
+        return read_envelope(message)
+
+    monkeypatch.setattr(outside_outcomes, "read_envelope", look)
+    ids = [str(number) for number in range(200)]
+    events = [Message("t", 0, int(each), None, None, (("ce_causationid", each.encode()),)) for each in ids]
+
+    found = outcomes_of(ids, [Received(event) for event in events])
+
+    assert [outcome.events[0].message.offset for outcome in found] == list(range(200))
+    assert len(looks) == 200
 
 
 class _Unready(Consumer):
