@@ -59,7 +59,8 @@ class Sent:
 class OutsideClient:
     """Send commands and read what became of them, as a program would that knows the topics and nothing else.
 
-    Safe to use from several threads.
+    Safe to use from several threads. A record goes out once: one whose acknowledgement is lost is not sent again, since
+    the service would be blamed for the second; the send fails, and nobody knows whether the record is stored.
 
     Args:
         bootstrap_servers: `host:port`, comma-separated.
@@ -135,7 +136,7 @@ class OutsideClient:
             type_in_value: Send no header but the trace's, and the value `{"type": ..., "data": {...}}`.
 
         Raises:
-            DependencyUnavailableException: the broker did not acknowledge it in time.
+            DependencyUnavailableException: the broker did not acknowledge it in time; it may be stored all the same.
             UnsendableException: the broker refuses it.
         """
         value = json.dumps({"type": type_name, "data": data} if type_in_value else data, default=str).encode()
@@ -169,7 +170,8 @@ class OutsideClient:
             bare: Send no header but the trace's: the schema id alone says what the value is.
 
         Raises:
-            DependencyUnavailableException: broker or registry did not answer in time.
+            DependencyUnavailableException: broker or registry did not answer in time; without an answer of the broker
+                it may be stored all the same.
             UnsendableException: the data does not fit the schema, or broker or registry refuse it.
         """
         value = self.encode_avro(topic, data, schema)
@@ -193,7 +195,7 @@ class OutsideClient:
         """Send these bytes with these headers, and the W3C headers of the `send` span in place of any of their names.
 
         Raises:
-            DependencyUnavailableException: the broker did not acknowledge it in time.
+            DependencyUnavailableException: the broker did not acknowledge it in time; it may be stored all the same.
             UnsendableException: the broker refuses it.
         """
         with (
@@ -291,7 +293,8 @@ class OutsideClient:
         answers: list[tuple[KafkaError | None, KafkaMessage]] = []
         deadline = time.monotonic() + self._timeout
         producer = self._connected()
-        with broker_failures(f"sending to {topic}", lambda: self._trouble.words(producer)):
+        unknown = "; it may be stored or not: read the topic before sending it again"
+        with broker_failures(f"sending to {topic}", lambda: self._trouble.words(producer) + unknown):
             producer.produce(
                 topic,
                 value=value,
@@ -303,7 +306,7 @@ class OutsideClient:
                 producer.poll(_POLL_SECONDS)
             if not answers:
                 detail = f"{self._bootstrap_servers} did not acknowledge a message to {topic} in {self._timeout:g} s"
-                raise DependencyUnavailableException("kafka", detail + self._trouble.words(producer))
+                raise DependencyUnavailableException("kafka", detail + self._trouble.words(producer) + unknown)
             error, message = answers[0]
             if error is not None:
                 raise KafkaException(error)
@@ -317,7 +320,10 @@ class OutsideClient:
                         "bootstrap.servers": self._bootstrap_servers,
                         "client.id": self._source,
                         "acks": "all",
-                        "max.in.flight": 1,  # keeps the order of keys; an idempotent producer takes 0.5 s to begin
+                        "max.in.flight": 1,  # keeps the order of keys
+                        # A wrong leader is still followed. An idempotent producer is no way out: it takes 0.5 s to
+                        # begin, and the embedded broker stores its repetitions too.
+                        "retries": 0,
                         "message.max.bytes": _LARGEST_MESSAGE,
                         "message.timeout.ms": int(self._timeout * 1000),
                         "partitioner": "murmur2_random",  # as Java's and aiokafka's producers place keys

@@ -1,6 +1,8 @@
 import logging
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -365,6 +367,39 @@ def test_a_refused_message_and_an_absent_broker_are_told_apart(broker: EmbeddedB
         pytest.raises(DependencyUnavailableException, match="kafka"),
     ):
         client.send_raw(topic, b"nobody there")
+
+
+def test_a_record_whose_acknowledgement_is_lost_is_not_sent_again(broker: EmbeddedBroker, topic: str) -> None:
+    with OutsideClient(broker.bootstrap_servers, None) as client, ThreadPoolExecutor(1) as sender:
+        client.send_raw(topic, b"1", key="k")
+        sent_before = broker.requests(ApiKey.PRODUCE)
+        broker.delay_answers(60_000)
+        sending = sender.submit(client.send_raw, topic, b"2", key="k")
+        while broker.requests(ApiKey.PRODUCE) == sent_before:
+            time.sleep(0.01)
+        broker.broker_down()
+        broker.delay_answers(0)
+        broker.broker_up()
+
+        with pytest.raises(DependencyUnavailableException, match="may be stored or not"):
+            sending.result()
+
+        client.send_raw(topic, b"3", key="k")
+        assert [each.value for each in client.read([topic])] == [1, 2, 3]
+
+
+def test_a_leader_that_moved_and_a_broker_that_was_away_are_sent_to(topic: str) -> None:
+    with EmbeddedBroker(brokers=2) as two, OutsideClient(two.bootstrap_servers, None) as client:
+        two.create_topic(topic, partitions=1, replication_factor=2)
+        for leader in (1, 2, 1):
+            two.move_leader(topic, 0, leader)
+            client.send_raw(topic, b"{}")
+        two.broker_down()
+        two.broker_up()
+        two.create_topic("new")
+        client.send_raw("new", b"{}")
+
+        assert len(client.read([topic, "new"])) == 4
 
 
 def test_an_absent_broker_is_no_flood_of_log_lines(caplog: pytest.LogCaptureFixture) -> None:
