@@ -10,16 +10,18 @@ from typing import Generic, Protocol, Self, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from cqrs.messaging.message import Headers
+from cqrs.messaging.message import Headers, Message
 from cqrs.testing.outside_client import OutsideClient
+from cqrs.testing.outside_failures import LibraryLog
 from cqrs.testing.outside_reader import Received
 
 SECONDS = 20.0
 """How long a test waits for anything that must happen."""
 
 _MOST_BYTES = 64 * 1024 * 1024
+_MORE_SECONDS = 1.0  # librdkafka's own word, that the time is up, comes a moment later
 
 
 class Deployable(Protocol):
@@ -95,7 +97,7 @@ class Deployed(Generic[S]):
         """Close the client and stop the service."""
         await self._closing.aclose()
 
-    def store(
+    async def store(
         self,
         topic: str,
         value: bytes | None,
@@ -107,13 +109,11 @@ class Deployed(Generic[S]):
         """Store a record exactly so, without a tracer or an envelope's help.
 
         Raises:
-            AssertionError: the broker did not take it.
+            AssertionError: the broker did not take it, or did not say so in time; says why.
         """
-        settings = {"bootstrap.servers": self.service.bootstrap_servers, "message.max.bytes": _MOST_BYTES}
-        producer = Producer(settings)
-        producer.produce(topic, value=value, key=key, partition=partition, headers=list(headers))
-        if producer.flush(self._seconds):
-            raise AssertionError(f"the broker did not take the record for {topic}")
+        refused = await asyncio.to_thread(self._refused, Message(topic, partition, 0, key, value, headers))
+        if refused is not None:
+            raise AssertionError(f"the broker did not take the record for {topic}[{partition}]: {refused}")
 
     async def until(self, topic: str, wanted: Callable[[Sequence[Received]], bool]) -> list[Received]:
         """Read `topic` from its beginning until what it holds is `wanted`, and return that.
@@ -145,6 +145,32 @@ class Deployed(Generic[S]):
             while answer is None or saying not in str(answer):
                 answer = await asyncio.to_thread(self._refusal)
         return answer
+
+    def _refused(self, record: Message) -> str | None:
+        """Send the record, and return why it is not stored, or None when it is."""
+        answers: list[KafkaError | None] = []
+        settings = {
+            "bootstrap.servers": self.service.bootstrap_servers,
+            "message.max.bytes": _MOST_BYTES,
+            "message.timeout.ms": int(self._seconds * 1000),
+            "retries": 0,  # a record whose acknowledgement is lost would be stored twice
+        }
+        producer = Producer(settings, logger=LibraryLog())
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
+                lambda error, _: answers.append(error),
+                headers=list(record.headers),
+            )
+        except KafkaException as error:
+            return str(error)
+        producer.flush(self._seconds + _MORE_SECONDS)
+        if not answers:
+            return f"{self.service.bootstrap_servers} gave no answer in {self._seconds:g} s"
+        return answers[0].str() if answers[0] is not None else None
 
     def _read(self, topic: str, wanted: Callable[[Sequence[Received]], bool]) -> list[Received]:
         found: list[Received] = []

@@ -135,7 +135,7 @@ async def test_the_service_reads_and_writes_through_it_and_an_outage_is_a_pause(
         unmet = found.client.encode_avro(COMMANDS, {**data, "order_id": "o-2"}, json.dumps(other))
         registry_server.freeze()
         try:
-            found.produce(unmet, key=b"o-2")
+            await found.produce(unmet, key=b"o-2")
             found.create("o-3")
             assert len(await found.events(2)) == 2, "what needs no answer of the registry goes on"
             await found.unready("schema registry")

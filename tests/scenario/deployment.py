@@ -17,7 +17,7 @@ DEAD_LETTERS = f"{COMMANDS}-dlt"
 class Deployed(deployment.Deployed[Service]):
     """Be one started service with the topics of the order service."""
 
-    def produce(
+    async def produce(
         self,
         value: bytes | None,
         headers: Headers = (),
@@ -27,7 +27,7 @@ class Deployed(deployment.Deployed[Service]):
         topic: str = COMMANDS,
     ) -> None:
         """Store a record exactly so, as a command unless `topic` says otherwise."""
-        self.store(topic, value, headers, key=key, partition=partition)
+        await self.store(topic, value, headers, key=key, partition=partition)
 
     def create(self, order_id: str, **fields: object) -> Sent:
         """Send a CreateOrder that is right, but for `fields`."""

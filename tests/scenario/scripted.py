@@ -123,8 +123,8 @@ def scripted(folder: Path, **changed: object) -> Service:
     return Service(settings, ServiceParts(packages=(__name__,), events=(__name__,)))
 
 
-def do(deployed: Deployed, what: str, key: str | None = None, partition: int = 0) -> None:
+async def do(deployed: Deployed, what: str, key: str | None = None, partition: int = 0) -> None:
     """Send a command to do `what`, with its own name as the key."""
     headers = (("ce_type", b"t.Do"), ("ce_id", what.encode()))
     value = json.dumps({"what": what}).encode()
-    deployed.produce(value, headers, key=(what if key is None else key).encode(), partition=partition)
+    await deployed.produce(value, headers, key=(what if key is None else key).encode(), partition=partition)

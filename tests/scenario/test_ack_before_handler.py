@@ -28,10 +28,10 @@ async def test_the_offset_waits_for_the_handler_and_for_the_event(tmp_path: Path
         async with deployed(service) as found:
             stage = scripted.stage
             opened = stage.waits("slow")
-            do(found, "quick")
+            await do(found, "quick")
             await found.events(1)
-            do(found, "slow")
-            do(found, "behind")
+            await do(found, "slow")
+            await do(found, "behind")
             await stage.until(lambda: "behind" in stage.done)
             await found.events(2)
             assert found.client.committed("orders", COMMANDS).get(0, 0) <= 1, (

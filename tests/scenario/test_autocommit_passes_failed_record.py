@@ -20,11 +20,11 @@ async def test_the_offset_stays_at_the_failing_record_while_later_ones_are_done_
     async with deployed(service) as found:
         stage = scripted.stage
         stage.fails("failing", BusyException("later"))
-        do(found, "first")
-        do(found, "failing")
+        await do(found, "first")
+        await do(found, "failing")
         await stage.until(lambda: stage.begun.count("failing") > 1)
         for number in range(20):
-            do(found, f"good-{number}")
+            await do(found, f"good-{number}")
         await stage.until(lambda: len(stage.done) == 21)
         await stage.until(lambda: stage.begun.count("failing") > 20)
         assert found.client.committed("orders", COMMANDS) == {0: 1}

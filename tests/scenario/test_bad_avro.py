@@ -66,8 +66,8 @@ async def outcome(orders: Deployed, key: str, schema: dict[str, object], body: b
     """Send a framed value, and a good one behind it; return the dead letter's headers."""
     value = b"\x00" + struct.pack(">I", await schema_id(orders, schema)) + body
     good = b"\x00" + struct.pack(">I", await schema_id(orders, CREATE_ORDER)) + written(f"good behind {key}")
-    orders.produce(value, key=key.encode())
-    orders.produce(good, key=f"good behind {key}".encode())
+    await orders.produce(value, key=key.encode())
+    await orders.produce(good, key=f"good behind {key}".encode())
     letters = await orders.until(DEAD_LETTERS, lambda found: any(each.message.key == key.encode() for each in found))
     await orders.until(EVENTS, lambda found: any(each.message.key == f"good behind {key}".encode() for each in found))
     (letter,) = [each.message for each in letters if each.message.key == key.encode()]
@@ -78,7 +78,7 @@ async def outcome(orders: Deployed, key: str, schema: dict[str, object], body: b
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_schema_id_alone_makes_a_command(orders: Deployed) -> None:
     good = b"\x00" + struct.pack(">I", await schema_id(orders, CREATE_ORDER)) + written("o-1")
-    orders.produce(good, key=b"o-1")
+    await orders.produce(good, key=b"o-1")
 
     events = await orders.until(EVENTS, lambda found: any(each.message.key == b"o-1" for each in found))
 

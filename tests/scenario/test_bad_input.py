@@ -115,8 +115,8 @@ async def test_it_goes_to_the_dead_letters_and_the_good_record_behind_it_is_hand
     orders: Deployed, name: str
 ) -> None:
     bad, good_key = CASES[name], f"good behind {name}"
-    orders.produce(bad.value, bad.headers, key=name.encode())
-    orders.produce(order(order_id=good_key), (CREATE, JSON), key=good_key.encode())
+    await orders.produce(bad.value, bad.headers, key=name.encode())
+    await orders.produce(order(order_id=good_key), (CREATE, JSON), key=good_key.encode())
 
     letter = await record(orders, DEAD_LETTERS, name.encode())
     await record(orders, EVENTS, good_key.encode())

@@ -88,8 +88,8 @@ def blocking(folder: Path) -> Service:
     return Service(settings, ServiceParts(packages=(__name__,)))
 
 
-def send(found: Deployed, type_name: str, what: str) -> None:
-    found.produce(json.dumps({"what": what}).encode(), (("ce_type", type_name.encode()),), key=what.encode())
+async def send(found: Deployed, type_name: str, what: str) -> None:
+    await found.produce(json.dumps({"what": what}).encode(), (("ce_type", type_name.encode()),), key=what.encode())
 
 
 async def metrics(found: Deployed, line: str) -> str:
@@ -113,7 +113,7 @@ async def test_it_is_named_with_its_record_and_its_line_and_counted(tmp_path: Pa
     seen_by_guard.clear()
     try:
         async with deployed(blocking(tmp_path)) as found:
-            send(found, "t.Block", "b-1")
+            await send(found, "t.Block", "b-1")
             await metrics(found, 'cqrs_event_loop_blocked_seconds_count{type="t.Block"} 1.0')
     finally:
         logger.removeHandler(spoken)
@@ -126,7 +126,7 @@ async def test_it_is_named_with_its_record_and_its_line_and_counted(tmp_path: Pa
 async def test_handlers_without_async_run_side_by_side_in_threads(tmp_path: Path) -> None:
     async with deployed(blocking(tmp_path)) as found:
         for number in range(AT_ONCE):
-            send(found, "t.Work", f"w-{number}")
+            await send(found, "t.Work", f"w-{number}")
         handled = f'messaging_client_consumed_messages_total{{outcome="handled",topic="{COMMANDS}"}} {AT_ONCE}.0'
         assert handled in await metrics(found, handled), (
             "each waited until all were there: none waited for another's end"

@@ -26,7 +26,7 @@ async def test_one_client_serves_all_first_sends(tmp_path: Path, monkeypatch: py
         stage = scripted.stage
         gates = [stage.waits(f"w-{number}") for number in range(AT_ONCE)]
         for number in range(AT_ONCE):
-            do(found, f"w-{number}")
+            await do(found, f"w-{number}")
         await stage.until(lambda: len(stage.begun) == AT_ONCE)
         for gate in gates:
             gate.set()

@@ -25,7 +25,7 @@ async def test_the_letter_is_sent_again_until_it_is_stored(tmp_path: Path) -> No
             stage = scripted.stage
             stage.fails("bad", ValueError("never"))
             broker.fail_topic(DEAD_LETTERS, NOT_ENOUGH_REPLICAS)
-            do(found, "bad")
+            await do(found, "bad")
             await found.unready(f"dead letter topic {DEAD_LETTERS}")
             broker.fail_topic(DEAD_LETTERS, 0)
             (letter,) = await found.letters(1)

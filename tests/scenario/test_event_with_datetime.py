@@ -83,7 +83,9 @@ async def test_it_arrives_whole_and_what_cannot_be_written_refuses_its_command(t
     parts = ServiceParts(packages=(__name__,), events=(__name__,))
     async with deployed(Service(settings, parts)) as found:
         for naive in (True, False):
-            found.produce(json.dumps({"naive": naive}).encode(), (("ce_type", b"t.Make"),), key=str(naive).encode())
+            await found.produce(
+                json.dumps({"naive": naive}).encode(), (("ce_type", b"t.Make"),), key=str(naive).encode()
+            )
         (event,) = await found.events(1)
         (letter,) = await found.letters(1)
 

@@ -58,7 +58,7 @@ async def test_every_answer_but_a_clear_yes_is_a_refusal(tmp_path: Path) -> None
     async with deployed(Service(settings, ServiceParts(packages=(__name__,)))) as found:
         for validates, authorizes in [*wrong, ("yes", "yes")]:
             value = json.dumps({"validates": validates, "authorizes": authorizes}).encode()
-            found.produce(value, (("ce_type", b"t.Checked"),), key=f"{validates}/{authorizes}".encode())
+            await found.produce(value, (("ce_type", b"t.Checked"),), key=f"{validates}/{authorizes}".encode())
         letters = await found.letters(len(wrong))
         await found.service.stop_consuming()
 

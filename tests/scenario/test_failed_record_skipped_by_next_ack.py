@@ -20,7 +20,7 @@ async def test_a_failed_record_is_run_again_by_the_next_process_although_later_o
         stage = scripted.stage
         stage.fails("failing", BusyException("later"))
         for what in ("failing", "good-1", "good-2"):
-            do(found, what)
+            await do(found, what)
         await stage.until(lambda: stage.done == ["good-1", "good-2"])
         await found.service.stop_consuming()
 
@@ -39,7 +39,7 @@ async def test_followers_of_the_same_key_wait_and_run_in_order_behind_it(tmp_pat
         stage = scripted.stage
         stage.fails("a-1", BusyException("later"), times=4)
         for what in ("a-1", "a-2", "a-3"):
-            do(found, what, key="a")
+            await do(found, what, key="a")
         await stage.until(lambda: len(stage.done) == 3)
 
     assert stage.begun == ["a-1"] * 5 + ["a-2", "a-3"]

@@ -20,8 +20,8 @@ async def test_a_stop_in_the_middle_of_retries_leaves_the_record_and_its_followe
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=10**6, retry_max_seconds=3600)) as found:
         stage = scripted.stage
         stage.fails("a-1", BusyException("later"))
-        do(found, "a-1", key="a")
-        do(found, "a-2", key="a")
+        await do(found, "a-1", key="a")
+        await do(found, "a-2", key="a")
         await stage.until(lambda: stage.begun.count("a-1") >= 3)
         await found.service.stop_consuming()
         assert "a-2" not in stage.begun

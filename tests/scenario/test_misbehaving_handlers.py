@@ -89,7 +89,7 @@ def write_schemas(folder: Path) -> Path:
 async def refused(found: Deployed, how: str) -> dict[str, bytes | None]:
     """Send a command that misbehaves and one that does not; return the first one's dead letter headers."""
     for each in (how, "well"):
-        found.produce(json.dumps({"how": each}).encode(), (("ce_type", b"t.Do"), ("ce_id", each.encode())))
+        await found.produce(json.dumps({"how": each}).encode(), (("ce_type", b"t.Do"), ("ce_id", each.encode())))
     await found.events(1)
     (letter,) = await found.letters(1)
     return dict(letter.headers)

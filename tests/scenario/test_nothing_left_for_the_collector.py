@@ -83,8 +83,8 @@ async def play(running: Deployed, number: int) -> None:
     for end, error in ENDS.items():
         what = f"{end} {number}"
         scripted.stage.scripts[what] = failing_once(what, error)
-        scripted.do(running, what, key="one after the other")
-    scripted.do(running, f"well {number}", key="one after the other")
+        await scripted.do(running, what, key="one after the other")
+    await scripted.do(running, f"well {number}", key="one after the other")
     await scripted.stage.until(lambda: f"well {number}" in scripted.stage.done)
     await running.events(3 * number)  # those of the two that were tried again, and of the last one
 
@@ -104,7 +104,7 @@ async def test_a_command_with_a_database_goes_with_its_work_and_a_refused_one_wi
     settings = settings_in(tmp_path, topics={COMMANDS: 1, EVENTS: 1})
 
     async def send(running: Deployed, number: int) -> None:
-        running.produce(b"{", (("ce_type", b"orders.CreateOrder"),), key=b"o")
+        await running.produce(b"{", (("ce_type", b"orders.CreateOrder"),), key=b"o")
         running.create(f"invalid-{number}", items=[])
         running.create("once")
         running.create(f"well-{number}")

@@ -11,7 +11,7 @@ from tests.scenario.deployment import DEAD_LETTERS, Deployed
 async def test_each_hop_carries_exactly_one_of_each_trace_header(orders: Deployed) -> None:
     given = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     value = b'{"type": "orders.CreateOrder", "data": {}}'
-    orders.produce(value, (("traceparent", given), ("tracestate", b"a=1"), ("baggage", b"k=v")), key=b"o-1")
+    await orders.produce(value, (("traceparent", given), ("tracestate", b"a=1"), ("baggage", b"k=v")), key=b"o-1")
 
     (letter,) = await orders.letters(1)
 
@@ -26,7 +26,7 @@ async def test_each_hop_carries_exactly_one_of_each_trace_header(orders: Deploye
 @pytest.mark.asyncio
 async def test_after_several_hops_there_is_still_one_and_headers_do_not_grow(orders: Deployed) -> None:
     value, headers = b'{"type": "orders.CreateOrder", "data": {}}', (("baggage", b"k=v"),)
-    orders.produce(value, headers, key=b"o-1")
+    await orders.produce(value, headers, key=b"o-1")
     sizes: list[int] = []
     for hop in range(1, 4):
         letters = await orders.until(DEAD_LETTERS, lambda found, wanted=hop: len(found) >= wanted)  # type: ignore[misc]
@@ -35,6 +35,6 @@ async def test_after_several_hops_there_is_still_one_and_headers_do_not_grow(ord
         assert [names.count(name) for name in ("traceparent", "baggage")] == [1, 1]
         assert len(names) == len(set(names)), "every header stands there once"
         sizes.append(len([name for name in names if name.startswith(PREFIX)]))
-        orders.produce(newest.value, newest.headers, key=newest.key, topic=COMMANDS)
+        await orders.produce(newest.value, newest.headers, key=newest.key, topic=COMMANDS)
 
     assert len(set(sizes)) == 1

@@ -20,7 +20,7 @@ async def test_the_next_process_runs_what_was_unfinished_and_nothing_else(tmp_pa
         for what in ("w-0", "w-4"):
             stage.waits(what)
         for what in WHATS:
-            do(found, what)
+            await do(found, what)
         await stage.until(lambda: len(stage.done) == 8)
         await found.events(8)
         await found.service.stop_consuming()  # its budget passes: it is cut off as by a crash, w-0 and w-4 in hand

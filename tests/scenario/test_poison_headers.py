@@ -34,6 +34,6 @@ HEADERS: dict[str, Headers] = {
 @pytest.mark.asyncio(loop_scope="module")
 async def test_odd_headers_that_decide_nothing_do_no_harm(orders: Deployed, name: str) -> None:
     key = f"headers {name}"
-    orders.produce(order(order_id=key), (CREATE, JSON, *HEADERS[name]), key=key.encode())
+    await orders.produce(order(order_id=key), (CREATE, JSON, *HEADERS[name]), key=key.encode())
 
     await record(orders, EVENTS, key.encode())

@@ -31,7 +31,7 @@ TRACEPARENTS = {
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_malformed_traceparent_costs_the_trace_and_not_the_command(orders: Deployed, name: str) -> None:
     key = f"traceparent {name}"
-    orders.produce(order(order_id=key), (CREATE, JSON, ("traceparent", TRACEPARENTS[name])), key=key.encode())
+    await orders.produce(order(order_id=key), (CREATE, JSON, ("traceparent", TRACEPARENTS[name])), key=key.encode())
 
     event = await record(orders, EVENTS, key.encode())
 

@@ -97,7 +97,7 @@ async def asked_while_it_burns(found: Deployed, ask: Callable[[str], str]) -> st
             enough.set()
 
     asking = asyncio.get_running_loop().run_in_executor(None, wait_and_ask)
-    found.produce(b'{"type": "t.Burn", "data": {"what": "oil"}}')
+    await found.produce(b'{"type": "t.Burn", "data": {"what": "oil"}}')
     return await asking
 
 

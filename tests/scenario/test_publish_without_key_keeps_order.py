@@ -60,7 +60,7 @@ async def test_the_events_of_a_key_are_in_one_partition_in_the_order_of_their_co
         for number in range(EACH):
             for aggregate in range(AGGREGATES):
                 value = json.dumps({"what": f"{number}"}).encode()
-                found.produce(value, (("ce_type", b"t.Count"),), key=f"a-{aggregate}".encode())
+                await found.produce(value, (("ce_type", b"t.Count"),), key=f"a-{aggregate}".encode())
         events = [each.message for each in await found.events(AGGREGATES * EACH)]
 
     for aggregate in range(AGGREGATES):

@@ -76,7 +76,7 @@ async def test_mended_commands_are_handled_once_and_in_order(tmp_path: Path) -> 
         stage, operator = scripted.stage, Operator(found, tmp_path)
         for name in names:
             stage.fails(name, OutOfStockException("sold out"))
-            do(found, name, key=name[:2])
+            await do(found, name, key=name[:2])
         letters = await found.letters(6)
         stage.scripts.clear()  # the reason is mended
 
@@ -108,7 +108,7 @@ async def test_what_fails_again_is_counted_and_parked_at_the_limit(tmp_path: Pat
     async with deployed(scripted.scripted(tmp_path)) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("bad", OutOfStockException("sold out"))
-        do(found, "bad")
+        await do(found, "bad")
         await found.letters(1)
         for number in (1, 2):
             assert await operator.redrives(limit=2) == 0
@@ -134,8 +134,8 @@ async def test_a_halted_key_is_redriven_whole_and_goes_on(tmp_path: Path) -> Non
         stage.fails("one", BusyException("not yet"))
         stage.fails("apart", OutOfStockException("sold out"))
         for name in ("one", "two", "three"):
-            do(found, name, key="k")
-        do(found, "apart")
+            await do(found, name, key="k")
+        await do(found, "apart")
         await found.letters(4)
         assert "3 of halted keys" in await operator.lists()
         stage.scripts.clear()
@@ -143,7 +143,7 @@ async def test_a_halted_key_is_redriven_whole_and_goes_on(tmp_path: Path) -> Non
         assert await operator.redrives(selection=Selection(ids=frozenset({"two"}))) == 0
         assert "3 to orders.commands (2 with their halted keys)" in operator.said
         await stage.until(lambda: len(stage.done) == 3)
-        do(found, "four", key="k")
+        await do(found, "four", key="k")
         await stage.until(lambda: len(stage.done) == 4)
         stored = await commands(found, 8)
         assert len(await found.letters(4)) == 4
@@ -157,15 +157,15 @@ async def test_what_comes_while_a_key_is_released_follows(tmp_path: Path) -> Non
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("one", BusyException("not yet"))
-        do(found, "one", key="k")
+        await do(found, "one", key="k")
         await found.letters(1)
         del stage.scripts["one"]
         opened = stage.waits("one")
 
         redriving = asyncio.create_task(operator.redrives())
         await stage.until(lambda: stage.begun.count("one") == 3)
-        do(found, "two", key="k")  # waits behind the redriven one, so it runs when the key goes on
-        do(found, "three", key="other")
+        await do(found, "two", key="k")  # waits behind the redriven one, so it runs when the key goes on
+        await do(found, "three", key="other")
         await stage.until(lambda: "three" in stage.done)
         opened.set()
 
@@ -181,14 +181,14 @@ async def test_a_key_that_fails_again_stays_halted_and_is_told(tmp_path: Path) -
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("one", BusyException("not yet"))
-        do(found, "one", key="k")
+        await do(found, "one", key="k")
         await found.letters(1)
 
         assert await operator.redrives() == 1
         assert "failed again" in operator.said
         assert "released" not in operator.said
         assert len(await found.letters(2)) == 2
-        do(found, "two", key="k")
+        await do(found, "two", key="k")
         await found.letters(3)
 
     assert stage.done == []
@@ -200,7 +200,7 @@ async def test_what_stands_behind_one_that_fails_again_waits_for_it(tmp_path: Pa
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("one", BusyException("not yet"))
         for what in ("one", "two", "three"):
-            do(found, what, key="k")
+            await do(found, what, key="k")
         await found.letters(3)
         await operator.redrives()
         await found.letters(6)
@@ -208,7 +208,7 @@ async def test_what_stands_behind_one_that_fails_again_waits_for_it(tmp_path: Pa
         stage.scripts.clear()
         assert await operator.redrives() == 0
         await stage.until(lambda: len(stage.done) == 3)
-        do(found, "four", key="k")
+        await do(found, "four", key="k")
         await stage.until(lambda: len(stage.done) == 4)
 
     assert stage.done == ["one", "two", "three", "four"]
@@ -219,9 +219,9 @@ async def test_a_dry_run_shows_what_would_go_where_and_sends_nothing(tmp_path: P
     async with deployed(scripted.scripted(tmp_path)) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("bad", OutOfStockException("sold out"))
-        do(found, "bad", key="k-7")
+        await do(found, "bad", key="k-7")
         await found.letters(1)
-        do(found, "good")
+        await do(found, "good")
 
         assert await operator.redrives(dry_run=True, confirmed=False) == 0
         await stage.until(lambda: stage.done == ["good"])

@@ -51,9 +51,9 @@ def order(order_id: str) -> dict[str, object]:
     return {"order_id": order_id, "customer_id": "c", "items": [item], "currency": "EUR"}
 
 
-def json_order(found: Deployed, order_id: str, partition: int = 0) -> None:
+async def json_order(found: Deployed, order_id: str, partition: int = 0) -> None:
     value = json.dumps(order(order_id)).encode()
-    found.produce(value, (("ce_type", b"orders.CreateOrder"),), key=order_id.encode(), partition=partition)
+    await found.produce(value, (("ce_type", b"orders.CreateOrder"),), key=order_id.encode(), partition=partition)
 
 
 @pytest.mark.asyncio
@@ -66,13 +66,13 @@ async def test_an_unknown_schema_waits_and_everything_else_is_handled(tmp_path: 
                 found.client.encode_avro(COMMANDS, order(name), schema)
                 for name, schema in (("o-known", SCHEMA), ("o-again", SCHEMA), ("o-unknown", unknown))
             )
-            found.produce(first, key=b"o-known")
+            await found.produce(first, key=b"o-known")
             await found.events(1)
             await schemas.stop()
-            found.produce(third, key=b"o-unknown")
+            await found.produce(third, key=b"o-unknown")
             await found.unready("schema registry")
-            found.produce(second, key=b"o-again", partition=1)
-            json_order(found, "o-json", partition=2)
+            await found.produce(second, key=b"o-again", partition=1)
+            await json_order(found, "o-json", partition=2)
             events = await found.events(3)
             assert {each.message.key for each in events} == {b"o-known", b"o-again", b"o-json"}
             await schemas.start()
@@ -89,7 +89,7 @@ async def test_a_service_that_starts_without_its_registry_waits_for_it_and_loses
         await schemas.stop()
         service = order_service(settings_in(tmp_path, schema_registry_url=schemas.url, retry_max_attempts=1))
         async with deployed(service) as found:
-            json_order(found, "o-1")
+            await json_order(found, "o-1")
             await found.unready("schema registry")
             await schemas.start()
             (event,) = await found.events(1)

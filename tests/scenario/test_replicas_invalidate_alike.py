@@ -163,7 +163,7 @@ async def test_an_event_that_cannot_be_read_stops_nothing(fleet: Fleet) -> None:
     assert await two.answer() is None
     for value in (b"\x00\x00\x00\x00\x01broken", b"{", b"[1]", None):
         headers = (("ce_type", b"orders.OrderCreated"),)
-        one.deployed.produce(value, headers, key=b"o-1", topic=EVENTS)
+        await one.deployed.produce(value, headers, key=b"o-1", topic=EVENTS)
 
     await one.service.command_bus.send(CreateOrder("o-1", "c-1", (ITEM,), "EUR"))
     await two.noted("orders.OrderCreated")

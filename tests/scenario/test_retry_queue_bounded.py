@@ -1,12 +1,11 @@
 """However many records fail, what is kept in memory is bounded, and the member stays in its group meanwhile."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.scenario import scripted
-from tests.scenario.deployment import Deployed, deployed
+from tests.scenario.deployment import deployed
 from tests.scenario.scripted import do
 
 
@@ -16,11 +15,6 @@ class BusyException(Exception):
 
 RECORDS = 300
 BUFFER = 20
-
-
-def do_all(found: Deployed, whats: list[str]) -> None:
-    for what in whats:
-        do(found, what)
 
 
 @pytest.mark.asyncio
@@ -45,9 +39,8 @@ async def test_no_more_than_the_buffer_is_taken_up_while_everything_fails(tmp_pa
                 raise BusyException("later")
 
         stage.scripts.update(dict.fromkeys(whats, fail_while_busy))
-        await asyncio.to_thread(
-            do_all, found, whats
-        )  # this loop is the member's: blocked for long, it would lose its place
+        for what in whats:
+            await do(found, what)
         await stage.until(lambda: len(stage.begun) > 20 * BUFFER)
         assert len(set(stage.begun)) <= BUFFER + 10, "one poll may overshoot the limit, no more"
         busy[0] = False

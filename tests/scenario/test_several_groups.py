@@ -20,7 +20,7 @@ async def test_each_groups_topics_are_read_and_each_refusal_goes_beside_its_topi
         stage.fails("b-bad", ValueError("never"))
         for topic, what in (("a.commands", "a-1"), ("a.urgent", "a-2"), ("b.commands", "b-1"), ("b.commands", "b-bad")):
             value = f'{{"what": "{what}"}}'.encode()
-            found.produce(value, (("ce_type", b"t.Do"),), key=what.encode(), topic=topic)
+            await found.produce(value, (("ce_type", b"t.Do"),), key=what.encode(), topic=topic)
         events = await found.events(3)
         letters = await found.until("b.commands-dlt", lambda seen: len(seen) >= 1)
 

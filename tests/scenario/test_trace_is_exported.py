@@ -113,7 +113,7 @@ async def test_the_spans_of_a_command_arrive_under_the_senders_trace(receiver: R
             b'{"type": "orders.CreateOrder", "data": {"order_id": "o-1", "customer_id": "c", "currency": "EUR", '
             b'"items": [{"sku": "A", "quantity": 1, "unit_price": "1.00"}]}}'
         )
-        found.produce(value, (("traceparent", SENDER), ("X-Correlation-ID", b"my-request")), key=b"o-1")
+        await found.produce(value, (("traceparent", SENDER), ("X-Correlation-ID", b"my-request")), key=b"o-1")
         await found.events(1)
         await asyncio.to_thread(found.client.read, [EVENTS])
 

@@ -20,7 +20,7 @@ async def test_both_are_retried(tmp_path: Path) -> None:
         stage.fails("first", BusyException("once more"), times=3)
         stage.fails("second", BusyException("once more"), times=2)
         for what in ("first", "second", "third"):
-            do(found, what)
+            await do(found, what)
         events = await found.events(3)
 
     assert sorted(str(each.value) for each in events) == [str({"what": what}) for what in ("first", "second", "third")]
@@ -34,7 +34,7 @@ async def test_both_are_put_aside_when_their_attempts_run_out(tmp_path: Path) ->
         for what in ("first", "second"):
             stage.fails(what, BusyException(what))
         for what in ("first", "second", "third"):
-            do(found, what)
+            await do(found, what)
         await found.events(1)
         letters = await found.letters(2)
 
