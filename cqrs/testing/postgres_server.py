@@ -70,16 +70,22 @@ class PostgresServer(ServerBlock):
         self._user = _unprivileged_user()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._data = self.folder / "data"
+        self._pid_file = self._data / "postmaster.pid"
+        self._said = self.folder / "commands.log"
         self.port = free_ports(1)[0]
 
     def start(self) -> None:
-        """Start the server, and return when it answers.
+        """Start the server, and return when it answers; harmless when it runs.
 
         Raises:
             PostgresServerException: it does not answer within 30 s; the message ends with its log.
         """
+        if self._is_running():
+            return
         if not self._data.exists():
             self._initialise()
+        for left in (self._pid_file, *self.folder.glob(".s.PGSQL.*.lock")):
+            left.unlink(missing_ok=True)  # by one that died: while its zombie is there, PostgreSQL takes it for alive
         settings = (
             "listen_addresses=127.0.0.1",
             f"port={self.port}",
@@ -91,14 +97,24 @@ class PostgresServer(ServerBlock):
         self._run(["pg_ctl", "start", "-w", "-t", str(_START_SECONDS), "-D", str(self._data), "-l", log, "-o", options])
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server, keeping its data; do nothing when it is not running."""
-        if (self._data / "postmaster.pid").exists():
+        """Stop the server, keeping its data; do nothing when it is not running.
+
+        Raises:
+            PostgresServerException: it does not stop; the message ends with its log.
+        """
+        if self._is_running():
             self._run(["pg_ctl", "stop", "-w", "-D", str(self._data), "-m", mode])
 
     def close(self) -> None:
-        """Stop the server and remove its data."""
-        self.stop("immediate")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Stop the server and remove its data; harmless when called again, and when it died by itself.
+
+        Raises:
+            PostgresServerException: it does not stop; its data are gone all the same.
+        """
+        try:
+            self.stop("immediate")
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = _SUPERUSER, driver: str = "postgresql+asyncpg") -> str:
         """Return the SQLAlchemy URL of a database on this server; it needs no password."""
@@ -111,24 +127,37 @@ class PostgresServer(ServerBlock):
             ["initdb", "-D", str(self._data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"]
         )
 
+    def _is_running(self) -> bool:
+        # One that was killed leaves its pid file, and a zombie that pg_ctl takes for it where nobody reaps orphans.
+        if not self._pid_file.exists() or self._call(["pg_ctl", "status", "-D", str(self._data)]) != 0:
+            return False
+        return not _is_zombie(self._pid_file.read_text().partition("\n")[0])
+
     def _run(self, command: Sequence[str]) -> None:
+        if code := self._call(command):
+            raise self._failed(command, f"it ended with {code}")
+
+    def _call(self, command: Sequence[str]) -> int:
         # pg_ctl's child keeps what it inherits open, so output goes to a file: a pipe would never end.
-        said = self.folder / "commands.log"
         try:
-            with said.open("wb") as output:
-                subprocess.run(  # noqa: S603 - a fixed list of PostgreSQL's own programs, no shell
+            with self._said.open("wb") as output:
+                ended = subprocess.run(  # noqa: S603 - a fixed list of PostgreSQL's own programs, no shell
                     [str(self._binaries / command[0]), *command[1:]],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=self.folder,
                     env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-                    check=True,
+                    check=False,
                     **_as_user(self._user),
                 )
-        except (subprocess.CalledProcessError, OSError) as error:
-            words = _tail(said, self.folder / "log")
-            raise PostgresServerException(f"{command[0]} failed: {error}\n{words}".rstrip()) from error
+        except OSError as error:
+            raise self._failed(command, str(error)) from error
+        return ended.returncode
+
+    def _failed(self, command: Sequence[str], why: str) -> PostgresServerException:
+        words = _tail(self._said, self.folder / "log")
+        return PostgresServerException(f"{command[0]} failed: {why}\n{words}".rstrip())
 
 
 class _Identity(TypedDict, total=False):
@@ -141,6 +170,11 @@ def _as_user(name: str | None) -> _Identity:
     if name is None:
         return {}
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
+def _is_zombie(pid: str) -> bool:
+    status = Path("/proc", pid, "stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _is_complete(folder: Path) -> bool:

@@ -1,7 +1,10 @@
 """The PostgreSQL server of the tests: found, started, crashed, started again, gone without a trace."""
 
+import os
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,48 @@ def test_it_starts_crashes_starts_again_and_goes() -> None:
 
     assert not ready(server)
     assert not server.folder.exists()
+
+
+@pytest.mark.postgres
+def test_starting_again_and_a_death_of_its_own_are_harmless() -> None:
+    if find_postgres() is None:
+        pytest.skip("PostgreSQL's server is not installed. To run it: apt-get install -y postgresql")
+    with PostgresServer() as server:
+        server.start()
+        assert ready(server)
+        kill(server)
+        assert not ready(server)
+        server.stop()
+        server.start()
+        assert ready(server)
+        kill(server)
+
+    assert not server.folder.exists()
+    server.close()
+
+
+@pytest.mark.postgres
+def test_the_error_of_a_test_is_not_hidden_by_a_server_that_died() -> None:
+    if find_postgres() is None:
+        pytest.skip("PostgreSQL's server is not installed. To run it: apt-get install -y postgresql")
+    server = PostgresServer()
+    with pytest.raises(ZeroDivisionError), server:
+        fail_without(server)
+
+    assert not server.folder.exists()
+
+
+def fail_without(server: PostgresServer) -> None:
+    kill(server)
+    raise ZeroDivisionError
+
+
+def kill(server: PostgresServer) -> None:
+    """Have the server die as the kernel kills what takes too much memory."""
+    pid = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    while ready(server):
+        time.sleep(0.01)
 
 
 def ready(server: PostgresServer) -> bool:
