@@ -79,13 +79,12 @@ class Deployed(Generic[S]):
         """Start the service, wait until it consumes, and return itself.
 
         Raises:
-            TimeoutError: the group did not give this member its partitions in time.
+            TimeoutError: the group did not give this member its partitions in time; says what to try.
         """
         async with AsyncExitStack() as closing:
             await self.service.start()
             closing.push_async_callback(self.service.stop)
-            async with asyncio.timeout(self._seconds):
-                await self.service.ready()
+            await self._ready()
             self.client = OutsideClient(self.service.bootstrap_servers, self.service.registry_url)
             closing.push_async_callback(asyncio.to_thread, self.client.close)
             self._closing = closing.pop_all()
@@ -138,13 +137,29 @@ class Deployed(Generic[S]):
         """Ask the readiness probe until it says that something is missing, and return its answer.
 
         Raises:
-            TimeoutError: it did not say so in time.
+            TimeoutError: it did not say so in time; shows what it said last.
         """
-        async with asyncio.timeout(self._seconds):
-            answer = None
-            while answer is None or saying not in str(answer):
-                answer = await asyncio.to_thread(self._refusal)
+        answer = None
+        try:
+            async with asyncio.timeout(self._seconds):
+                while answer is None or saying not in str(answer):
+                    answer = await asyncio.to_thread(self._refusal)
+        except TimeoutError:
+            wanted = f"the readiness probe of {self.service.management_url} did not say {saying!r} was missing"
+            last = "that all is well" if answer is None else str(answer)
+            raise TimeoutError(f"{wanted} within {self._seconds:g} s; it said last: {last}") from None
         return answer
+
+    async def _ready(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.service.ready()
+        except TimeoutError:
+            raise TimeoutError(
+                f"the service has no partitions from {self.service.bootstrap_servers} after {self._seconds:g} s. A "
+                "member that was not stopped keeps its group waiting until its session times out: stop it first, give "
+                "both a short kafka_session_timeout_ms (1010 on the embedded broker), or wait longer by `seconds`."
+            ) from None
 
     def _refused(self, record: Message) -> str | None:
         """Send the record, and return why it is not stored, or None when it is."""

@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
+from cqrs.http.server import ThreadedServer
 from cqrs.testing.deployment import Deployed
 from cqrs.testing.embedded_broker import EmbeddedBroker
 
@@ -13,10 +18,10 @@ class Nothing:
     """Be a service that does nothing, on a broker with one topic."""
 
     registry_url = "http://127.0.0.1:1"
-    management_url = "http://127.0.0.1:1"
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: EmbeddedBroker, management_url: str = "http://127.0.0.1:1") -> None:
         self.bootstrap_servers = broker.bootstrap_servers
+        self.management_url = management_url
 
     async def start(self) -> None:
         pass
@@ -73,3 +78,37 @@ async def test_the_loop_runs_on_while_a_record_is_stored(broker: EmbeddedBroker)
         await storing
 
     assert turns > 5
+
+
+class NeverReady(Nothing):
+    """Be a service whose group gives it nothing."""
+
+    async def ready(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.asyncio
+async def test_a_service_that_gets_no_partitions_is_told_with_what_to_try(broker: EmbeddedBroker) -> None:
+    with pytest.raises(TimeoutError, match=rf"no partitions from {broker.bootstrap_servers} after 0\.1 s.*`seconds`"):
+        async with Deployed(NeverReady(broker), seconds=0.1):
+            pytest.fail("it cannot be ready")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("status", "last"), [(200, "that all is well"), (503, "{'status': 'DOWN'}")], ids=["all well", "something else"]
+)
+async def test_a_probe_that_does_not_say_what_is_waited_for_is_told(
+    broker: EmbeddedBroker, status: int, last: str
+) -> None:
+    async def answer(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "DOWN"}, status)
+
+    server = ThreadedServer(Starlette(routes=[Route("/actuator/health/readiness", answer)]))
+    await server.start()
+    try:
+        async with Deployed(Nothing(broker, server.url), seconds=0.3) as deployed:
+            with pytest.raises(TimeoutError, match=f"{server.url} did not say 'the registry' was missing.*{last}"):
+                await deployed.unready("the registry")
+    finally:
+        await server.stop()
