@@ -9,7 +9,8 @@ _PORTS = range(20_000, 32_000)
 """Below those that systems give to outgoing connections: one of these could take the port of a server that is away, or,
 trying to reach it, connect to itself."""
 
-_candidates = cycle(random.sample(_PORTS, len(_PORTS)))
+# Not by the generator that a test run seeds: all of its workers would walk the same ports.
+_candidates = cycle(random.SystemRandom().sample(_PORTS, len(_PORTS)))
 
 
 def free_ports(count: int) -> list[int]:
