@@ -7,8 +7,10 @@ Tests on a real Kafka use the brokers that KAFKA_BOOTSTRAP_SERVERS names, or one
 Where neither can be had they are skipped and say what to install; with `CI=true` that is a failure.
 """
 
+import logging
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from itertools import count
@@ -17,6 +19,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 import pytest_asyncio
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -49,7 +52,11 @@ SECONDS = 30.0
 S = TypeVar("S", bound=Deployable)
 Connect = Callable[..., OutsideClient]
 StartProcess = Callable[..., Awaitable[ServiceProcess]]
+
+_SESSION = uuid.uuid4().hex[:8]  # two runs may share a cluster, and in containers also their process ids
+_AGAIN_SECONDS = 0.05
 _numbers = count(1)
+_log = logging.getLogger(__name__)
 
 
 class CreateTopics(Protocol):
@@ -80,10 +87,19 @@ def without_server(reason: str) -> NoReturn:
 
 
 @pytest.fixture
-def embedded_broker() -> Iterator[EmbeddedBroker]:
-    """Start an embedded broker of the test's own, with no topics."""
-    with EmbeddedBroker() as broker:
-        yield broker
+def outlasting() -> Iterator[ExitStack]:
+    """Give a place for what outlasts the services and clients of a test, in whatever order it names its fixtures.
+
+    A service whose broker went before it waits for that broker until its stop gives up.
+    """
+    with ExitStack() as closing:
+        yield closing
+
+
+@pytest.fixture
+def embedded_broker(outlasting: ExitStack) -> EmbeddedBroker:
+    """Start an embedded broker of the test's own, with no topics; it stops behind the services and clients on it."""
+    return outlasting.enter_context(EmbeddedBroker())
 
 
 @pytest.fixture(scope="session")
@@ -174,20 +190,33 @@ def registry_server(registry_app: Path) -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def create_topics(kafka_bootstrap: str) -> CreateTopics:
-    """Give what creates topics of the test's own on the real Kafka; it waits until they can be used."""
+def create_topics(kafka_bootstrap: str, outlasting: ExitStack) -> CreateTopics:
+    """Give what creates topics of the test's own on the real Kafka; it waits until they can be used.
+
+    They are deleted behind the test, and behind the services on them.
+    """
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
 
     def create(*names: str, partitions: int = 1, **config: str) -> list[str]:
-        unique = [f"{name}-{os.getpid()}-{next(_numbers)}" for name in names]
+        unique = [f"{name}-{_SESSION}-{next(_numbers)}" for name in names]
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topics = [NewTopic(name, num_partitions=partitions, config=settings) for name in unique]
         for created in admin.create_topics(topics).values():
             created.result(timeout=SECONDS)
+        outlasting.callback(_delete, admin, unique)
         _await_leaders(admin, unique, partitions)
         return unique
 
     return create
+
+
+def _delete(admin: AdminClient, topics: Sequence[str]) -> None:
+    """Delete the topics; a cluster that refuses it keeps them, which fails no test."""
+    for topic, deleted in admin.delete_topics(list(topics), operation_timeout=SECONDS).items():
+        try:
+            deleted.result(timeout=SECONDS)
+        except (KafkaException, TimeoutError) as error:
+            _log.warning("%s was not deleted: %s", topic, error)
 
 
 def _await_leaders(admin: AdminClient, topics: Sequence[str], partitions: int) -> None:
@@ -205,10 +234,12 @@ def _await_leaders(admin: AdminClient, topics: Sequence[str], partitions: int) -
             known = admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions
             if len(known) == partitions and all(each.leader >= 0 for each in known.values()):
                 unknown.discard(topic)
+        if unknown:
+            time.sleep(_AGAIN_SECONDS)
 
 
 @pytest.fixture
-def connect() -> Iterator[Connect]:
+def connect(outlasting: ExitStack) -> Iterator[Connect]:
     """Give what makes an `OutsideClient`, with its arguments; each is closed behind the test."""
     with ExitStack() as closing:
 
@@ -220,7 +251,7 @@ def connect() -> Iterator[Connect]:
 
 
 @pytest_asyncio.fixture
-async def deploy() -> AsyncIterator[Deploy]:
+async def deploy(outlasting: ExitStack) -> AsyncIterator[Deploy]:
     """Give what starts a service in the test's own process.
 
     It is awaited: `deployed = await deploy(Service(settings, parts))`.
@@ -234,7 +265,7 @@ async def deploy() -> AsyncIterator[Deploy]:
 
 
 @pytest_asyncio.fixture
-async def start_process() -> AsyncIterator[StartProcess]:
+async def start_process(outlasting: ExitStack) -> AsyncIterator[StartProcess]:
     """Give what starts a service as a process of its own, with the arguments of `ServiceProcess`."""
     async with AsyncExitStack() as closing:
 
