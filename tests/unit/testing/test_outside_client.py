@@ -7,17 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer
-from confluent_kafka.admin._metadata import ClusterMetadata
 
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.messaging.dead_letters import DeadLetters
-from cqrs.messaging.envelope import Envelope, read_envelope
 from cqrs.messaging.message import Message, OutgoingMessage, Receipt
-from cqrs.testing import outside_outcomes, outside_reader
 from cqrs.testing.embedded_broker import ApiKey, EmbeddedBroker
 from cqrs.testing.outside_client import OutsideClient, UnsendableException
-from cqrs.testing.outside_outcomes import Received, outcomes_of
 from cqrs.testing.recording_tracer import RecordingTracer
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import SpanKind
@@ -259,93 +254,6 @@ async def test_outcomes_are_events_by_their_cause_and_dead_letters_by_id_or_plac
     assert found[1].dead_letter.topic == f"{topic}-dlt"
     assert found[2].dead_letter is not None
     assert found[2].dead_letter.value == b"nonsense"
-
-
-def test_a_reader_at_the_end_sees_only_what_comes_later(client: OutsideClient, topic: str) -> None:
-    client.send_raw(topic, b'"before"', key="k")
-
-    with client.reader([topic], at_end=True) as reader:
-        assert reader.to_end() == []
-        client.send_raw(topic, b'"after"', key="k", headers=(("ce_causationid", b"1"),))
-        (outcome,) = reader.outcomes(["1"], timeout_seconds=10)
-
-    assert [event.value for event in outcome.events] == ["after"]
-
-
-def test_each_reading_to_the_end_goes_to_the_end_that_is_there_then(client: OutsideClient, topic: str) -> None:
-    with client.reader([topic]) as reader:
-        assert reader.to_end() == []
-        client.send_raw(topic, b"1", key="k")
-        client.send_raw(topic, b"2", key="other")
-        assert {each.value for each in reader.to_end()} == {1, 2}
-        reader.outcomes(["nobody's"], timeout_seconds=0.05)
-        client.send_raw(topic, b"3", key="k")
-        assert len(reader.to_end()) == 3
-        assert len(reader.to_end()) == 3
-
-
-def test_an_end_that_cannot_be_asked_for_is_told(broker: EmbeddedBroker, topic: str) -> None:
-    with OutsideClient(broker.bootstrap_servers, None, timeout_seconds=0.5) as client, client.reader([topic]) as reader:
-        client.send_raw(topic, b"1")
-        assert len(reader.to_end()) == 1
-        broker.broker_down()
-
-        with pytest.raises(DependencyUnavailableException, match="where the topics end"):
-            reader.to_end()
-
-
-def test_what_lies_there_when_the_time_is_up_is_read_before_a_command_is_called_unknown(
-    client: OutsideClient, topic: str
-) -> None:
-    ids = [f"id-{number}" for number in range(30)]
-    with client.reader([topic]) as reader:
-        for each in ids:
-            client.send_raw(topic, b"{}", headers=(("ce_causationid", each.encode()),))
-
-        found = reader.outcomes([*ids, "nobody's"], timeout_seconds=0)
-
-    assert [outcome.message_id for outcome in found if not outcome.is_known] == ["nobody's"]
-
-
-def test_records_are_looked_at_once_however_many_commands_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[Message] = []
-
-    def look(message: Message) -> Envelope:
-        looks.append(message)
-        return read_envelope(message)
-
-    monkeypatch.setattr(outside_outcomes, "read_envelope", look)
-    ids = [str(number) for number in range(200)]
-    events = [Message("t", 0, int(each), None, None, (("ce_causationid", each.encode()),)) for each in ids]
-
-    found = outcomes_of(ids, [Received(event) for event in events])
-
-    assert [outcome.events[0].message.offset for outcome in found] == list(range(200))
-    assert len(looks) == 200
-
-
-class _Unready(Consumer):
-    """Be a consumer whose broker has not got round to the partitions of a new topic when it is asked first."""
-
-    asked = 0
-
-    def list_topics(self, *args: object, **options: object) -> ClusterMetadata:
-        found: ClusterMetadata = super().list_topics(*args, **options)  # type: ignore[arg-type]
-        type(self).asked += 1
-        if self.asked == 1:
-            for topic in found.topics.values():
-                topic.partitions = {}
-        return found
-
-
-def test_a_topic_that_was_just_created_is_waited_for(
-    client: OutsideClient, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client.send_raw(topic, b"early")
-    monkeypatch.setattr(outside_reader, "Consumer", _Unready)
-
-    assert [each.message.value for each in client.read([topic])] == [b"early"]
-    assert _Unready.asked == 2
 
 
 def test_an_unknown_topic_is_an_error_that_names_the_known_ones(client: OutsideClient, topic: str) -> None:
