@@ -12,10 +12,14 @@ from urllib.request import urlopen
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from cqrs.config.kafka_security import KafkaSecuritySettings
+from cqrs.config.registry_settings import RegistrySettings
 from cqrs.messaging.message import Headers, Message
+from cqrs.testing.outside_avro import registry_use
 from cqrs.testing.outside_client import OutsideClient
 from cqrs.testing.outside_failures import LibraryLog
 from cqrs.testing.outside_reader import Received
+from cqrs.testing.outside_security import OutsideOptions, outside_options
 
 SECONDS = 20.0
 """How long a test waits for anything that must happen."""
@@ -53,7 +57,8 @@ S = TypeVar("S", bound=Deployable)
 class Deployed(Generic[S]):
     """Be one started service and the outside world around it; the block ends with the service stopped.
 
-    Any `Service` with any settings will do; without KAFKA_BOOTSTRAP_SERVERS it brings an embedded broker of its own::
+    Any `Service` with any settings will do: its client shows brokers and registry the credentials that they name.
+    Without KAFKA_BOOTSTRAP_SERVERS it brings an embedded broker of its own::
 
         async with Deployed(Service(settings, parts)) as deployed:
             deployed.client.send_json("orders.commands", {...}, type_name="orders.CreateOrder", key="o-1")
@@ -73,6 +78,7 @@ class Deployed(Generic[S]):
     def __init__(self, service: S, *, seconds: float = SECONDS) -> None:
         self.service = service
         self._seconds = seconds
+        self._options: OutsideOptions = {}
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -85,7 +91,7 @@ class Deployed(Generic[S]):
             await self.service.start()
             closing.push_async_callback(self.service.stop)
             await self._ready()
-            self.client = OutsideClient(self.service.bootstrap_servers, self.service.registry_url)
+            self.client = self._connected()
             closing.push_async_callback(asyncio.to_thread, self.client.close)
             self._closing = closing.pop_all()
         return self
@@ -150,6 +156,15 @@ class Deployed(Generic[S]):
             raise TimeoutError(f"{wanted} within {self._seconds:g} s; it said last: {last}") from None
         return answer
 
+    def _connected(self) -> OutsideClient:
+        settings: object = getattr(self.service, "settings", None)
+        if isinstance(settings, KafkaSecuritySettings):
+            self._options = outside_options(settings)
+        use = registry_use(settings) if isinstance(settings, RegistrySettings) else None
+        return OutsideClient(
+            self.service.bootstrap_servers, self.service.registry_url, options=self._options, registry_use=use
+        )
+
     async def _ready(self) -> None:
         try:
             async with asyncio.timeout(self._seconds):
@@ -164,11 +179,12 @@ class Deployed(Generic[S]):
     def _refused(self, record: Message) -> str | None:
         """Send the record, and return why it is not stored, or None when it is."""
         answers: list[KafkaError | None] = []
-        settings = {
+        settings: dict[str, object] = {
             "bootstrap.servers": self.service.bootstrap_servers,
             "message.max.bytes": _MOST_BYTES,
             "message.timeout.ms": int(self._seconds * 1000),
             "retries": 0,  # a record whose acknowledgement is lost would be stored twice
+            **self._options,
         }
         producer = Producer(settings, logger=LibraryLog())
         try:

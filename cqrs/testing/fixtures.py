@@ -23,6 +23,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from cqrs.testing.deployment import SECONDS as WAIT_SECONDS
 from cqrs.testing.deployment import Deployable, Deployed
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from cqrs.testing.jaeger_server import JaegerServer, JaegerServerException, build_jaeger
@@ -70,8 +71,8 @@ class CreateTopics(Protocol):
 class Deploy(Protocol):
     """Start a service for one test."""
 
-    async def __call__(self, service: S) -> Deployed[S]:
-        """Return it once it consumes; it is stopped behind the test."""
+    async def __call__(self, service: S, *, seconds: float = WAIT_SECONDS) -> Deployed[S]:
+        """Return it once it consumes, and have it wait so long for anything; it is stopped behind the test."""
         ...
 
 
@@ -254,12 +255,12 @@ def connect(outlasting: ExitStack) -> Iterator[Connect]:
 async def deploy(outlasting: ExitStack) -> AsyncIterator[Deploy]:
     """Give what starts a service in the test's own process.
 
-    It is awaited: `deployed = await deploy(Service(settings, parts))`.
+    It is awaited: `deployed = await deploy(Service(settings, parts), seconds=60)`; left out, it waits for 20 s.
     """
     async with AsyncExitStack() as closing:
 
-        async def start(service: S) -> Deployed[S]:
-            return await closing.enter_async_context(Deployed(service))
+        async def start(service: S, *, seconds: float = WAIT_SECONDS) -> Deployed[S]:
+            return await closing.enter_async_context(Deployed(service, seconds=seconds))
 
         yield start
 

@@ -1,23 +1,31 @@
 """What the kit does around a service in the test's own process keeps its promises, and keeps off the service's loop."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from cqrs.config.settings import ServiceSettings
 from cqrs.http.server import ThreadedServer
+from cqrs.testing import deployment, outside_client
 from cqrs.testing.deployment import Deployed
 from cqrs.testing.embedded_broker import EmbeddedBroker
+from cqrs.testing.fixtures import Deploy
+from tests.unit.testing.registry_server import registry_server
+
+SCHEMA = '{"type": "record", "name": "Do", "fields": [{"name": "sku", "type": "string"}]}'
 
 
 class Nothing:
     """Be a service that does nothing, on a broker with one topic."""
 
-    registry_url = "http://127.0.0.1:1"
+    registry_url: str = "http://127.0.0.1:1"
 
     def __init__(self, broker: EmbeddedBroker, management_url: str = "http://127.0.0.1:1") -> None:
         self.bootstrap_servers = broker.bootstrap_servers
@@ -112,3 +120,65 @@ async def test_a_probe_that_does_not_say_what_is_waited_for_is_told(
                 await deployed.unready("the registry")
     finally:
         await server.stop()
+
+
+class Secured(Nothing):
+    """Be a service with settings."""
+
+    def __init__(self, broker: EmbeddedBroker, **given: object) -> None:
+        super().__init__(broker)
+        self.settings = ServiceSettings(kafka_bootstrap_servers=broker.bootstrap_servers, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_the_client_asks_the_registry_as_the_settings_say(broker: EmbeddedBroker) -> None:
+    subjects: list[str] = []
+    with registry_server(authorization="Basic bWU6cA==", subjects=subjects) as url:
+        service = Secured(
+            broker,
+            schema_registry_url=url,
+            schema_registry_username="me",
+            schema_registry_password="p",
+            schema_registry_subject_naming="TopicName",
+        )
+        service.registry_url = url
+        async with Deployed(service) as deployed:
+            deployed.client.send_avro("t", {"sku": "A"}, SCHEMA)
+
+    assert subjects == ["t-value"]
+
+
+@pytest.mark.asyncio
+async def test_client_and_producer_show_the_credentials_of_the_settings(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[Mapping[str, object]] = []
+
+    def connect(settings: Mapping[str, object], **_: object) -> NoReturn:
+        chosen.append(settings)
+        raise KafkaException(KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED))
+
+    monkeypatch.setattr(outside_client, "Producer", connect)
+    monkeypatch.setattr(deployment, "Producer", connect)
+    service = Secured(
+        broker,
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="PLAIN",
+        kafka_sasl_username="u",
+        kafka_sasl_password="p",
+    )
+    async with Deployed(service) as deployed:
+        with pytest.raises(KafkaException):
+            deployed.client.send_raw("t", b"v")
+        with pytest.raises(KafkaException):
+            await deployed.store("t", b"v")
+
+    assert [(each["sasl.username"], each["sasl.password"]) for each in chosen] == [("u", "p"), ("u", "p")]
+
+
+@pytest.mark.asyncio
+async def test_a_deployment_waits_as_long_as_it_is_told(broker: EmbeddedBroker, deploy: Deploy) -> None:
+    deployed = await deploy(Nothing(broker), seconds=0.2)
+
+    with pytest.raises(AssertionError, match=r"after 0\.2 s"):
+        await deployed.records("t", 1)
