@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 from urllib.error import HTTPError
@@ -16,9 +17,9 @@ from cqrs.config.kafka_security import KafkaSecuritySettings
 from cqrs.config.registry_settings import RegistrySettings
 from cqrs.messaging.message import Headers, Message
 from cqrs.testing.outside_avro import registry_use
-from cqrs.testing.outside_client import OutsideClient
+from cqrs.testing.outside_client import OutsideClient, Sent
 from cqrs.testing.outside_failures import LibraryLog
-from cqrs.testing.outside_reader import Received
+from cqrs.testing.outside_outcomes import DEAD_LETTER_SUFFIX, Outcome, Received
 from cqrs.testing.outside_security import OutsideOptions, outside_options
 
 SECONDS = 20.0
@@ -138,6 +139,23 @@ class Deployed(Generic[S]):
             AssertionError: there were fewer in time; shows them.
         """
         return await self.until(topic, lambda found: len(found) >= count)
+
+    async def outcomes(
+        self, sent: Sequence[Sent], topics: Sequence[str], *, dead_letter_suffix: str = DEAD_LETTER_SUFFIX
+    ) -> list[Outcome]:
+        """Wait until every sent command has its outcome on `topics`, or until the time runs out; the service goes on.
+
+        `client.outcomes`, called on the service's own loop, would hold up the service that it waits for.
+
+        Returns:
+            One outcome for each command, in the order of `sent`; what has none yet says so.
+
+        Raises:
+            DependencyUnavailableException: the broker did not answer in time.
+            ConfigurationException: there is no such topic.
+        """
+        wait = partial(self.client.outcomes, dead_letter_suffix=dead_letter_suffix)
+        return await asyncio.to_thread(wait, sent, topics, self._seconds)
 
     async def unready(self, saying: str = "") -> dict[str, object]:
         """Ask the readiness probe until it says that something is missing, and return its answer.

@@ -182,3 +182,17 @@ async def test_a_deployment_waits_as_long_as_it_is_told(broker: EmbeddedBroker, 
 
     with pytest.raises(AssertionError, match=r"after 0\.2 s"):
         await deployed.records("t", 1)
+
+
+@pytest.mark.asyncio
+async def test_the_loop_runs_on_while_outcomes_are_waited_for(broker: EmbeddedBroker) -> None:
+    async with Deployed(Nothing(broker)) as deployed:
+        sent = deployed.client.send_json("t", {}, type_name="t.Do")
+        waiting = asyncio.create_task(deployed.outcomes([sent], ["t"]))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        await deployed.store("t", b"{}", (("ce_causationid", sent.id.encode()),))
+
+        (outcome,) = await waiting
+
+    assert (outcome.message_id, len(outcome.events)) == (sent.id, 1)
