@@ -226,6 +226,7 @@ class OutsideClient:
 
         Raises:
             DependencyUnavailableException: the broker did not answer in time.
+            ConfigurationException: there is no such topic.
         """
         return committed_offsets(
             self._bootstrap_servers, group_id, topic, timeout_seconds=self._timeout, options=self._options

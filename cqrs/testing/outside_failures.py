@@ -1,12 +1,12 @@
 """What an outside client makes of the errors of its libraries."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from cqrs.exceptions import CqrsException, DependencyUnavailableException
+from cqrs.exceptions import ConfigurationException, CqrsException, DependencyUnavailableException
 
 _REFUSALS = frozenset(
     {
@@ -54,6 +54,12 @@ class Trouble:
         """Return what was told last, once `client` has told all it knows."""
         client.poll(0)
         return f" ({self._last})" if self._last else ""
+
+
+def missing_topics(missing: Iterable[str], known: Iterable[str]) -> ConfigurationException:
+    """Return what is raised when the broker has no such topics; it names those that it has."""
+    others = ", ".join(sorted(known)) or "none"
+    return ConfigurationException([f"The broker has no topic {topic}; it has {others}." for topic in missing])
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin._metadata import TopicMetadata
 
-from cqrs.testing.outside_failures import LibraryLog, broker_failures
+from cqrs.testing.outside_failures import LibraryLog, broker_failures, missing_topics
 
 
 def committed_offsets(
@@ -19,13 +20,18 @@ def committed_offsets(
 
     Raises:
         DependencyUnavailableException: the broker did not answer in time.
+        ConfigurationException: there is no such topic.
     """
     asked = {"bootstrap.servers": bootstrap_servers, "group.id": group_id, **(options or {})}
     consumer = Consumer(asked, logger=LibraryLog())
     try:
         with broker_failures(f"asking {bootstrap_servers} what {group_id} has committed"):
-            known = consumer.list_topics(topic, timeout=timeout_seconds).topics[topic].partitions
-            found = consumer.committed([TopicPartition(topic, each) for each in known], timeout=timeout_seconds)
+            # All of them: a broker may create the one that is asked about.
+            known: Mapping[str, TopicMetadata] = consumer.list_topics(timeout=timeout_seconds).topics
+            if topic not in known:
+                raise missing_topics([topic], known)
+            places = [TopicPartition(topic, each) for each in known[topic].partitions]
+            found = consumer.committed(places, timeout=timeout_seconds)
         return {each.partition: each.offset for each in found if each.offset >= 0}
     finally:
         consumer.close()

@@ -12,12 +12,12 @@ from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consume
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin._metadata import TopicMetadata
 
-from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, UndecodableMessageException
+from cqrs.exceptions import DependencyUnavailableException, UndecodableMessageException
 from cqrs.messaging.dead_letter_headers import ORIGINAL_TOPIC
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.message import Message
 from cqrs.testing.outside_avro import OutsideAvro
-from cqrs.testing.outside_failures import LibraryLog, Trouble, broker_failures
+from cqrs.testing.outside_failures import LibraryLog, Trouble, broker_failures, missing_topics
 from cqrs.testing.outside_outcomes import (
     DEAD_LETTER_SUFFIX,
     Outcome,
@@ -177,9 +177,7 @@ class OutsideReader:
     def _assign(self, topics: Sequence[str], *, at_end: bool) -> None:
         known = self._known(topics)
         if missing := [topic for topic in topics if topic not in known]:
-            raise ConfigurationException(
-                [f"The broker has no topic {topic}; it has {', '.join(sorted(known)) or 'none'}." for topic in missing]
-            )
+            raise missing_topics(missing, known)
         partitions = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
         for each in partitions:
             each.offset = OFFSET_BEGINNING

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException
 from cqrs.testing.embedded_broker import EmbeddedBroker
 from cqrs.testing.outside_client import OutsideClient
 from cqrs.testing.outside_groups import committed_offsets
@@ -27,3 +27,11 @@ def test_a_broker_that_is_away_is_told(embedded_broker: EmbeddedBroker) -> None:
 
     with pytest.raises(DependencyUnavailableException, match="what g has committed"):
         committed_offsets(embedded_broker.bootstrap_servers, "g", "t", timeout_seconds=0.5)
+
+
+def test_a_topic_that_does_not_exist_is_told_and_not_created(embedded_broker: EmbeddedBroker) -> None:
+    embedded_broker.create_topic("t")
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationException, match=r"no topic nowhere; it has t\."):
+            committed_offsets(embedded_broker.bootstrap_servers, "g", "nowhere")
