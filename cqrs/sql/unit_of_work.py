@@ -125,14 +125,14 @@ class SqlUnitOfWork:
     async def _transaction(self) -> AsyncIterator[None]:
         async with self._writer(), AsyncSession(self._engine, expire_on_commit=False) as session:
             work = _Work(session, await self._connect(session), _this_task())
-            token = self._current.set(work)
-            try:
-                async with self._answering(work):
+            async with self._answering(work):
+                token = self._current.set(work)
+                try:
                     yield
-            finally:
-                work.closed = True
-                self._current.reset(token)
-            await session.commit()
+                finally:
+                    work.closed = True
+                    self._current.reset(token)
+                await session.commit()
 
     @asynccontextmanager
     async def _savepoint(self, work: _Work) -> AsyncIterator[None]:

@@ -1,17 +1,18 @@
 """What a unit of work promises, on SQLite and on PostgreSQL alike."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from contextvars import Context
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cqrs.command.unit_of_work import UnitOfWork
-from cqrs.exceptions import ConfigurationException, is_retryable
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, is_retryable
 from cqrs.sql.schema import create_tables
 from cqrs.sql.unit_of_work import SqlUnitOfWork, UnitOfWorkException
 
@@ -228,6 +229,35 @@ async def test_a_message_with_values_stays_out_of_error_texts(work: SqlUnitOfWor
             await work.session.execute(insert(NOTES), [{"id": 1, "body": "secret"}, {"id": 1, "body": "secret"}])
 
     assert "secret" not in str(caught.value)
+
+
+async def pass_over(work: SqlUnitOfWork) -> None:
+    return None
+
+
+async def try_to_read(work: SqlUnitOfWork) -> None:
+    with suppress(SQLAlchemyError):
+        await work.session.execute(text("SELECT 1"))
+
+
+async def begin_another(work: SqlUnitOfWork) -> None:
+    async with work.begin():
+        pass
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("go_on", [pass_over, try_to_read, begin_another])
+async def test_a_connection_that_is_lost_is_told_at_the_end_of_the_block_too(
+    work: SqlUnitOfWork, go_on: Callable[[SqlUnitOfWork], Awaitable[None]]
+) -> None:
+    """A handler may have caught what it met: its command waits for the database all the same."""
+    with pytest.raises(DependencyUnavailableException):
+        async with work.begin():
+            await write(work, 1)
+            await (await work.session.connection()).invalidate()
+            await go_on(work)
+
+    assert await written(work) == []
 
 
 @pytest.mark.asyncio
