@@ -11,6 +11,7 @@
     ├── CqrsValidationException                      cqrs.validation.exceptions
     ├── AuthorizationException                       cqrs.authorization.exceptions
     ├── HandlerTimeoutException                      the handler's own limit passed; not retryable: it may have acted
+    ├── UnitOfWorkException                          cqrs.command.unit_of_work; retryable as its cause is
     ├── UnexpectedResultException                    a handler returned what its message does not declare
     ├── InvalidMessageException                      what the sender wrote cannot be handled, now or later
     │   ├── UndecodableMessageException              the bytes are not what they claim to be

@@ -158,6 +158,7 @@ class CommandPipeline:
             async with unit.begin():
                 with work if self._span is None else self._span(work):
                     result = await (calls.plain if context is None else calls.contextual).run(command, context)
+                await unit.prepare()
                 self._note_errands(work, result)
                 waits = work.enclosing is not None
                 if not waits:

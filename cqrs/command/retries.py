@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from cqrs.command.unit_of_work import UnitOfWorkException
 from cqrs.exceptions import CqrsException, is_retryable
 
 LONGEST_WAIT = 60.0
@@ -60,8 +61,11 @@ def may_succeed_later(error: Exception) -> bool:
     """Say whether the same call may succeed without anything being changed.
 
     An exception that has an attribute `retryable` answers for itself, as all of ours do; a programming mistake and a
-    refusal cannot; of any other exception nothing is known, so it may.
+    refusal cannot; of any other exception nothing is known, so it may. For an error that the handler had caught, what
+    it was counts.
     """
+    if isinstance(error, UnitOfWorkException) and error.cause is not None:
+        return may_succeed_later(error.cause)
     if isinstance(error, CqrsException) or hasattr(error, "retryable"):
         return is_retryable(error)
     return not isinstance(error, _MISTAKES)

@@ -3,6 +3,22 @@
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
+from cqrs.exceptions import CqrsException, is_retryable
+
+
+class UnitOfWorkException(CqrsException):
+    """Report a transaction that cannot do what is asked of it; `retryable` is the cause's own word.
+
+    Args:
+        message: What is wrong, and what to do.
+        cause: What stands in the way of the commit, or None.
+    """
+
+    def __init__(self, message: str, cause: Exception | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retryable = is_retryable(cause)
+
 
 class UnitOfWork(Protocol):
     """Open the transaction in which a handler writes and after whose published events it commits."""
@@ -17,6 +33,18 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Write what is pending, and find out whether the open transaction can still commit.
+
+        The bus asks once the handler has returned, before anybody sees the command's events.
+
+        Raises:
+            UnitOfWorkException: it cannot, though the handler caught the error that tells why.
+            DependencyUnavailableException: the database went away, or asks for the transaction to be run again.
+            Exception: what is pending was refused.
+        """
+        ...
+
 
 class NoUnitOfWork:
     """Run commands that keep no state in a database."""
@@ -24,3 +52,6 @@ class NoUnitOfWork:
     def begin(self) -> AbstractAsyncContextManager[None]:
         """Open nothing."""
         return nullcontext()
+
+    async def prepare(self) -> None:
+        """Find nothing to do."""

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from cqrs.exceptions import ConfigurationException
+from cqrs.sql.failed_statement import note_failures
 from cqrs.sql.failures import READ_ONLY_OPTION, replace_failure
 from cqrs.sql.pinging import ping_after_rest
 
@@ -68,6 +69,7 @@ def create_engine(url: str, options: EngineOptions | None = None) -> AsyncEngine
     chosen = options or EngineOptions()
     engine = _sqlite_engine(parsed, chosen) if _is_sqlite(parsed) else _postgresql_engine(parsed, chosen)
     event.listen(engine.sync_engine, "handle_error", replace_failure)
+    note_failures(engine)  # after it: what it makes of an error is what the handler is told
     return engine
 
 

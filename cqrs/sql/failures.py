@@ -31,6 +31,7 @@ _AWAY_STATES = frozenset(
     }
 )
 _READ_ONLY_TRANSACTION = "25006"
+_ABORTED_TRANSACTION = "25P02"
 
 # https://www.sqlite.org/rescode.html; the low byte of an extended code is its primary code.
 _AWAY_SQLITE = frozenset(
@@ -46,6 +47,8 @@ _AWAY_SQLITE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+# https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction"
+_ROLLED_BACK_SQLITE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM})
 
 
 def place_of(url: URL) -> str:
@@ -63,6 +66,9 @@ def replace_failure(context: ExceptionContext) -> DependencyUnavailableException
     error = context.original_exception
     if not isinstance(error, Exception):
         return None  # a cancelled statement takes its connection with it, and goes on as a cancellation
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ROLLED_BACK_SQLITE:
+        # What follows would be committed statement by statement: the connection is not to be used further.
+        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
     if context.is_disconnect or isinstance(error, OSError) or is_away(error, writing=_is_writing(context)):
         return unavailable(context.dialect.name if context.engine is None else place_of(context.engine.url), error)
     return None
@@ -87,6 +93,17 @@ def is_away(error: BaseException, *, writing: bool = True) -> bool:
     return state in _AWAY_STATES or state[:2] in _AWAY_CLASSES or (writing and state == _READ_ONLY_TRANSACTION)
 
 
+def is_aborted(error: BaseException) -> bool:
+    """Say whether an error only tells that an earlier one ended the transaction."""
+    state = getattr(innermost(error), "sqlstate", None)
+    return isinstance(error, PendingRollbackError) or state == _ABORTED_TRANSACTION
+
+
+def is_of_sqlite(error: BaseException) -> bool:
+    """Say whether SQLite itself refused the statement; else its driver did, and SQLite never saw it."""
+    return hasattr(innermost(error), "sqlite_errorcode")
+
+
 def unavailable(place: str, error: BaseException) -> DependencyUnavailableException:
     """Make the exception that holds a message back until the database answers again."""
     text = str(error).strip() or "no further detail"
@@ -103,10 +120,10 @@ def connecting(place: str) -> Iterator[None]:
     try:
         yield
     except _CONNECT_FAILURES as error:
-        raise unavailable(place, _innermost(error)) from error
+        raise unavailable(place, innermost(error)) from error
 
 
-def lost_connection(error: PendingRollbackError, place: str) -> DependencyUnavailableException:
+def lost_connection(error: SQLAlchemyError, place: str) -> DependencyUnavailableException:
     """Answer a statement that was sent over a connection already known to be lost."""
     return unavailable(place, error)
 
@@ -116,6 +133,6 @@ def _is_writing(context: ExceptionContext) -> bool:
     return connection is None or not connection.get_execution_options().get(READ_ONLY_OPTION, False)
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
     """Return the driver's own error: SQLAlchemy's text repeats the statement and a link."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

@@ -7,16 +7,22 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.exc import PendingRollbackError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from cqrs.exceptions import ConfigurationException, CqrsException, DependencyUnavailableException
+from cqrs.command.unit_of_work import UnitOfWorkException
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, message_of
 from cqrs.sql.engine import is_in_full_use, is_tuned
-from cqrs.sql.failures import READ_ONLY_OPTION, connecting, lost_connection, place_of
-
-
-class UnitOfWorkException(CqrsException):
-    """Report a session asked for where there is none, or by a task that it does not belong to."""
+from cqrs.sql.failed_statement import FailedStatement, WatchedSession
+from cqrs.sql.failures import (
+    READ_ONLY_OPTION,
+    connecting,
+    innermost,
+    is_aborted,
+    is_of_sqlite,
+    lost_connection,
+    place_of,
+)
 
 
 @dataclass(slots=True)
@@ -24,7 +30,7 @@ class _Work:
     """Be one open transaction."""
 
     session: AsyncSession
-    connection: AsyncConnection
+    failed: FailedStatement
     owner: asyncio.Task[object] | None
     closed: bool = False
 
@@ -37,6 +43,9 @@ class SqlUnitOfWork:
     carries one conversation at a time: there, `session` and `begin()` raise, and `reading()` opens a session of
     its own, which does not see what is not yet committed. Once the unit of work is closed, such a task is as free
     as any other.
+
+    A statement that fails ends the transaction, also on SQLite, and also when the handler catches the error: only a
+    savepoint around it, `async with unit_of_work.begin():`, undoes that part alone.
 
     On SQLite, which has one writer, units of work of this object wait for each other in order of arrival.
 
@@ -73,10 +82,7 @@ class SqlUnitOfWork:
         """
         work = self._open_work()
         if work is None:
-            raise UnitOfWorkException(
-                "No unit of work is open. The command bus opens one for each command; elsewhere write "
-                "`async with unit_of_work.begin():`, or `async with unit_of_work.reading() as session:` for a query."
-            )
+            raise _none_is_open()
         return self._own(work).session
 
     @asynccontextmanager
@@ -86,11 +92,28 @@ class SqlUnitOfWork:
         Raises:
             DependencyUnavailableException: the database cannot be reached, went away meanwhile, or asks for the
                 transaction to be run again.
-            UnitOfWorkException: another task has a unit of work open, and this one was spawned inside it.
+            UnitOfWorkException: another task has a unit of work open, and this one was spawned inside it; or a
+                statement failed in the block, and its error was caught there.
         """
         work = self._open_work()
         async with self._transaction() if work is None else self._savepoint(self._own(work)):
             yield
+
+    async def prepare(self) -> None:
+        """Write what is pending, and find out whether the transaction, or savepoint, that is open can still commit.
+
+        The database is asked only when something failed in it. A constraint that is declared DEFERRED is checked by the
+        commit alone.
+
+        Raises:
+            UnitOfWorkException: a statement failed and its error was caught; or no unit of work of this task is open.
+            DependencyUnavailableException: the database went away, or asks for the transaction to be run again.
+            DBAPIError: what is pending was refused.
+        """
+        work = self._open_work()
+        if work is None:
+            raise _none_is_open()
+        await self._prepare(self._own(work))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -123,35 +146,70 @@ class SqlUnitOfWork:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        async with self._writer(), AsyncSession(self._engine, expire_on_commit=False) as session:
-            work = _Work(session, await self._connect(session), _this_task())
-            async with self._answering(work):
-                token = self._current.set(work)
-                try:
-                    yield
-                finally:
-                    work.closed = True
-                    self._current.reset(token)
-                await session.commit()
+        with FailedStatement() as failed:
+            async with self._writer(), self._watched(failed) as session:
+                await self._connect(session)
+                work = _Work(session, failed, _this_task())
+                async with self._answering(work):
+                    token = self._current.set(work)
+                    try:
+                        yield
+                        await self._prepare(work)
+                    finally:
+                        work.closed = True
+                        self._current.reset(token)
+                    await session.commit()
+
+    def _watched(self, failed: FailedStatement) -> AsyncSession:
+        return AsyncSession(self._engine, sync_session_class=WatchedSession, info=failed.info, expire_on_commit=False)
 
     @asynccontextmanager
     async def _savepoint(self, work: _Work) -> AsyncIterator[None]:
         async with self._answering(work), work.session.begin_nested():
             yield
+            await self._prepare(work)
 
     @asynccontextmanager
     async def _answering(self, work: _Work) -> AsyncIterator[None]:
-        """Answer for a connection lost earlier in the block: SQLAlchemy then only says that a rollback is due."""
+        """Answer for a database that was away earlier in the block: what follows only hears of a rollback."""
         try:
             yield
-        except PendingRollbackError as error:
-            if not work.connection.invalidated:
+        except (PendingRollbackError, DBAPIError) as error:
+            if not is_aborted(error):
                 raise
-            raise lost_connection(error, self._place) from error
+            first = work.failed.error
+            if isinstance(first, DependencyUnavailableException):
+                raise first from first.__cause__
+            if work.failed.connection.invalidated:
+                raise lost_connection(error, self._place) from error
+            raise
 
-    async def _connect(self, session: AsyncSession) -> AsyncConnection:
+    async def _prepare(self, work: _Work) -> None:
+        session, failed = work.session, work.failed
+        if failed.error is not None or failed.connection.invalidated or not session.is_active:
+            await self._ask(work)
+        if session.new or session.dirty or session.deleted:
+            await session.flush()
+
+    async def _ask(self, work: _Work) -> None:
+        """Ask whether what failed has ended the transaction: not every error of a driver does."""
+        try:
+            async with self._answering(work):
+                await work.session.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            raise _cannot_commit(work.failed.error or error) from error
+        first = work.failed.error
+        if self._engine.dialect.name == "sqlite" and first is not None:
+            # It would commit the rest: what a handler may do is not to depend on the database that it is tried on.
+            if isinstance(first, DependencyUnavailableException):
+                raise first from first.__cause__
+            if is_of_sqlite(first):
+                raise _cannot_commit(first) from first
+        work.failed.forget()
+
+    async def _connect(self, session: AsyncSession) -> None:
         with connecting(self._place):
-            return await session.connection()
+            await session.connection()
 
     def _writer(self) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._turn is None else self._turn_of(self._turn)
@@ -183,6 +241,23 @@ class SqlUnitOfWork:
                 "task, or start independent work by `create_task(..., context=contextvars.Context())`."
             )
         return work
+
+
+def _none_is_open() -> UnitOfWorkException:
+    return UnitOfWorkException(
+        "No unit of work is open. The command bus opens one for each command; elsewhere write "
+        "`async with unit_of_work.begin():`, or `async with unit_of_work.reading() as session:` for a query."
+    )
+
+
+def _cannot_commit(error: BaseException) -> UnitOfWorkException:
+    cause = innermost(error)
+    return UnitOfWorkException(
+        f"The transaction cannot commit: a statement failed in it ({type(cause).__name__}: {message_of(cause)}), and "
+        "the error was caught. Wrap what may fail in `async with unit_of_work.begin():`, which undoes that part alone, "
+        "or let the error go on.",
+        error if isinstance(error, Exception) else None,
+    )
 
 
 def _this_task() -> asyncio.Task[object] | None:

@@ -164,6 +164,9 @@ class _ToldUnitOfWork:
     def begin(self) -> AbstractAsyncContextManager[None]:
         return self._unit_of_work.begin() if self._is_open.get() else self._outermost()
 
+    async def prepare(self) -> None:
+        await self._unit_of_work.prepare()
+
     @asynccontextmanager
     async def _outermost(self) -> AsyncIterator[None]:
         token = self._is_open.set(True)

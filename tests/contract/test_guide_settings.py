@@ -135,6 +135,9 @@ class Begun:
         self.times += 1
         return nullcontext()
 
+    async def prepare(self) -> None:
+        return None
+
 
 class Service:
     """Be a service of both handlers out of the container, with everything that it may have besides."""

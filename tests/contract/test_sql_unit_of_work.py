@@ -11,10 +11,10 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, func, insert, sel
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from cqrs.command.unit_of_work import UnitOfWork
+from cqrs.command.unit_of_work import UnitOfWork, UnitOfWorkException
 from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, is_retryable
 from cqrs.sql.schema import create_tables
-from cqrs.sql.unit_of_work import SqlUnitOfWork, UnitOfWorkException
+from cqrs.sql.unit_of_work import SqlUnitOfWork
 
 METADATA = MetaData()
 NOTES = Table("notes", METADATA, Column("id", Integer, primary_key=True), Column("body", Text, nullable=False))
@@ -251,11 +251,15 @@ async def test_a_connection_that_is_lost_is_told_at_the_end_of_the_block_too(
     work: SqlUnitOfWork, go_on: Callable[[SqlUnitOfWork], Awaitable[None]]
 ) -> None:
     """A handler may have caught what it met: its command waits for the database all the same."""
-    with pytest.raises(DependencyUnavailableException):
+
+    async def lose() -> None:
         async with work.begin():
             await write(work, 1)
             await (await work.session.connection()).invalidate()
             await go_on(work)
+
+    with pytest.raises(DependencyUnavailableException):
+        await lose()
 
     assert await written(work) == []
 

@@ -186,6 +186,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{MESSAGING}/test_retry.py",),
     ),
     Mutation(
+        "publish events of a transaction that cannot commit",
+        ORDER,
+        "cqrs/command/pipeline.py",
+        "                await unit.prepare()\n",
+        "",
+        ("tests/unit/command/test_prepared_transactions.py", "tests/contract/test_caught_errors.py"),
+    ),
+    Mutation(
         "commit the state before the events are sent",
         ORDER,
         "cqrs/command/pipeline.py",

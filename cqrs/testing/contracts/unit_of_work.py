@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import pytest
@@ -26,7 +27,7 @@ class Store(Protocol):
         """Write a number in the unit of work that is open.
 
         Raises:
-            Exception: it is there already.
+            Exception: it is there already. A store whose writes are pending until later may leave that to `prepare`.
         """
         ...
 
@@ -113,6 +114,40 @@ class UnitOfWorkContract(Contract):
         assert list(await store.written()) == [1, 2]
 
     @pytest.mark.asyncio
+    async def test_what_is_prepared_commits_also_when_an_error_of_the_store_was_caught(self, store: Store) -> None:
+        """Say before the commit that it cannot succeed; a store that goes on after a refused write keeps the others."""
+        is_prepared = False
+        with suppress(Exception):
+            async with store.unit_of_work.begin():
+                await store.write(1)
+                with suppress(Exception):
+                    await store.write(1)
+                await store.write(2)
+                await store.unit_of_work.prepare()
+                is_prepared = True
+
+        assert list(await store.written()) == ([1, 2] if is_prepared else [])
+
+    @pytest.mark.asyncio
+    async def test_an_error_that_a_nested_one_undid_is_in_nobodys_way(self, store: Store) -> None:
+        """Let a handler try something in a unit of its own, and go on when it is refused."""
+        async with store.unit_of_work.begin():
+            await store.write(1)
+            with pytest.raises(Exception):  # noqa: B017, PT011 - each store has an error of its own
+                await _write_and_raise(store, 1, AssertionError("the same number was written twice"))
+            await store.unit_of_work.prepare()
+
+        assert list(await store.written()) == [1]
+
+    @pytest.mark.asyncio
+    async def test_preparing_commits_nothing(self, store: Store) -> None:
+        """Leave open what is prepared: an event that is refused then undoes it."""
+        with pytest.raises(KeyError):
+            await _prepare_and_raise(store, 1, KeyError())
+
+        assert list(await store.written()) == []
+
+    @pytest.mark.asyncio
     async def test_an_outer_one_that_fails_undoes_the_nested_ones(self, store: Store) -> None:
         """Commit nothing before the outermost block ends well."""
 
@@ -146,4 +181,11 @@ class UnitOfWorkContract(Contract):
 async def _write_and_raise(store: Store, number: int, error: Exception) -> None:
     async with store.unit_of_work.begin():
         await store.write(number)
+        raise error
+
+
+async def _prepare_and_raise(store: Store, number: int, error: Exception) -> None:
+    async with store.unit_of_work.begin():
+        await store.write(number)
+        await store.unit_of_work.prepare()
         raise error

@@ -25,6 +25,7 @@ class Log:
         self.depth = 0
         self.failing_publication: Exception | None = None
         self.failing_commit: Exception | None = None
+        self.failing_preparation: Exception | None = None
 
     def begin(self) -> AbstractAsyncContextManager[None]:
         return self._begin()
@@ -45,6 +46,11 @@ class Log:
             self.entries.append(f"commit {name}")
         finally:
             self.depth -= 1
+
+    async def prepare(self) -> None:
+        if self.failing_preparation is not None:
+            self.entries.append("refuse to commit")
+            raise self.failing_preparation
 
     async def publish(self, event: object, *, destination: str | None = None) -> None:
         if self.failing_publication is not None:

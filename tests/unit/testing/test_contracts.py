@@ -175,6 +175,9 @@ class WithoutTransactions:
     async def _begin(self) -> AsyncIterator[None]:
         yield
 
+    async def prepare(self) -> None:
+        return None
+
     async def write(self, number: int) -> None:
         self.numbers.append(number)
 
@@ -190,6 +193,9 @@ class WithoutTransactions:
         "test_cancellation_rolls_back_and_leaves_the_store_usable",
         "test_a_nested_one_that_fails_undoes_only_itself",
         "test_a_write_that_the_store_refuses_undoes_its_own_unit_alone",
+        "test_what_is_prepared_commits_also_when_an_error_of_the_store_was_caught",
+        "test_an_error_that_a_nested_one_undid_is_in_nobodys_way",
+        "test_preparing_commits_nothing",
         "test_an_outer_one_that_fails_undoes_the_nested_ones",
         "test_units_of_many_tasks_never_meet",
     ],

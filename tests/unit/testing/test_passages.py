@@ -192,6 +192,9 @@ class Unit:
         yield
         self.told.append("committed")
 
+    async def prepare(self) -> None:
+        self.told.append("prepared")
+
 
 @pytest.mark.asyncio
 async def test_a_unit_of_work_tells_of_its_commit_and_of_no_savepoint(told: list[str], passages: Passages) -> None:
@@ -201,8 +204,10 @@ async def test_a_unit_of_work_tells_of_its_commit_and_of_no_savepoint(told: list
         async with unit.begin():
             pass
         told.append("after the savepoint")
+        await unit.prepare()
 
-    assert told == ["committed", "after the savepoint", "before_state_commit", "committed", "after_state_commit"]
+    assert told[:3] == ["committed", "after the savepoint", "prepared"]
+    assert told[3:] == ["before_state_commit", "committed", "after_state_commit"]
 
 
 @pytest.mark.asyncio
