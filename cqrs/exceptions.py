@@ -18,7 +18,9 @@
     │   └── UnknownMessageTypeException              no handler knows the declared type
     ├── UnpublishableEventException                  the event does not fit its schema, or has none
     │   └── NoSuchPartitionException                 its topic has fewer partitions
+    ├── BrokenOffException                           retryable = True; a dependency broke it off, and serves others
     └── DependencyUnavailableException               retryable = True; broker, registry or database is away
+        └── PossiblyUnavailableException             it broke the work off; nobody knows yet whether it serves others
 
 `retryable` says whether the same call can succeed later without anything being changed: it is decided on the class,
 and a wrapping exception answers for its cause.
@@ -165,6 +167,29 @@ class DependencyUnavailableException(CqrsException):
 
     def __init__(self, dependency: str, detail: str) -> None:
         super().__init__(f"{dependency} is unavailable: {detail}")
+        self.dependency = dependency
+        self.detail = detail
+
+
+class PossiblyUnavailableException(DependencyUnavailableException):
+    """Report work that a dependency broke off, when nobody knows yet whether it serves others.
+
+    What waits because of it does not keep other work from being tried, which finds out.
+    """
+
+
+class BrokenOffException(CqrsException):
+    """Report work that a dependency broke off while it served others: a time limit, a lock, or a conflict with them.
+
+    Args:
+        dependency: What broke it off, as an operator would call it.
+        detail: What was tried and what came back.
+    """
+
+    retryable = True
+
+    def __init__(self, dependency: str, detail: str) -> None:
+        super().__init__(f"{dependency} broke this off, and serves others: {detail}")
         self.dependency = dependency
 
 

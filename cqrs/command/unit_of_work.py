@@ -40,7 +40,7 @@ class UnitOfWork(Protocol):
 
         Raises:
             UnitOfWorkException: it cannot, though the handler caught the error that tells why.
-            DependencyUnavailableException: the database went away, or asks for the transaction to be run again.
+            DependencyUnavailableException, BrokenOffException: the transaction is to be run again.
             Exception: what is pending was refused.
         """
         ...

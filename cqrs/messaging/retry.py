@@ -10,6 +10,7 @@ from cqrs.exceptions import (
     CommandProcessingException,
     CqrsException,
     DependencyUnavailableException,
+    PossiblyUnavailableException,
     message_of,
 )
 from cqrs.messaging.backoff import Backoff
@@ -118,7 +119,10 @@ class Retries:
     def _held(self, delivery: Delivery, error: Exception) -> TryAgainException:
         root = root_of(error)
         name = root.dependency if isinstance(root, DependencyUnavailableException) else "a dependency"
-        return TryAgainException(self._backoff.delay(delivery.waits), error, waits_for=name)
+        doubtful = isinstance(root, PossiblyUnavailableException)
+        if doubtful:  # it is no outage that is told of elsewhere
+            logger.warning("%s is held, its partition is read on: %s", delivery.message.place, message_of(error))
+        return TryAgainException(self._backoff.delay(delivery.waits), error, waits_for=name, is_outage=not doubtful)
 
     async def _again(self, delivery: Delivery, error: Exception, verdict: DeliveryVerdictException | None) -> Outcome:
         policy, attempts = self._policy_of(error), self._topics.attempts(delivery.message) + delivery.attempt + 1

@@ -12,6 +12,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from cqrs.exceptions import BrokenOffException, PossiblyUnavailableException
+from cqrs.sql.commits import Commits
 from cqrs.sql.failures import is_aborted
 
 _NOTE = "cqrs_failed_statement"
@@ -20,16 +22,21 @@ _NOTE = "cqrs_failed_statement"
 class FailedStatement:
     """Remember what failed in one unit of work, until a rollback to a savepoint before it undoes it.
 
+    Args:
+        commits: Those of all units of work.
+
     Attributes:
         error: What the handler was told; None when nothing failed that was not undone.
         connection: The connection of the transaction.
     """
 
-    __slots__ = ("_depth", "_listened_to", "connection", "error")
+    __slots__ = ("_begun_at", "_commits", "_depth", "_listened_to", "connection", "error")
 
     connection: Connection
 
-    def __init__(self) -> None:
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        self._begun_at = 0.0
         self.error: BaseException | None = None
         self._depth = 0
         self._listened_to: Connection | None = None
@@ -48,8 +55,15 @@ class FailedStatement:
     def begin(self, connection: Connection) -> None:
         """Take note of a transaction that begins: the first, or one after the handler's own rollback."""
         self.forget()
+        self._begun_at = self._commits.now()
         self.connection = connection
         connection.info[_NOTE] = self
+
+    def blamed(self, error: BaseException) -> BrokenOffException | None:
+        """Return what stands for `error` when the database serves others: the fault is this transaction's own."""
+        if isinstance(error, PossiblyUnavailableException) and self._commits.serves_others(self._begun_at):
+            return BrokenOffException(error.dependency, error.detail)
+        return None
 
     def note(self, error: BaseException, statement: str | None) -> None:
         """Take note that `statement` failed; in the savepoint that is open now, if one is."""
@@ -101,12 +115,16 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
         failed.begin(connection)
 
 
-def _note(context: ExceptionContext) -> None:
+def _note(context: ExceptionContext) -> BrokenOffException | None:
     connection = context.connection
     if connection is None or connection.closed or connection.invalidated:
-        return
+        return None
     failed: FailedStatement | None = connection.info.get(_NOTE)
     # The connection of the driver, and what is noted on it, outlives the transaction: the next one may be another's.
-    if failed is not None and failed.connection is connection:
-        replaced: BaseException | None = getattr(context, "chained_exception", None)  # not there before one is
-        failed.note(replaced or context.sqlalchemy_exception or context.original_exception, context.statement)
+    if failed is None or failed.connection is not connection:
+        return None
+    replaced: BaseException | None = getattr(context, "chained_exception", None)  # not there before one is
+    told = replaced or context.sqlalchemy_exception or context.original_exception
+    blamed = failed.blamed(told)
+    failed.note(blamed or told, context.statement)
+    return blamed

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import DependencyUnavailableException, PossiblyUnavailableException
 
 READ_ONLY_OPTION = "cqrs_read_only"
 """The execution option of a connection that only reads."""
@@ -20,14 +20,19 @@ _AWAY_CLASSES = frozenset({"08", "53", "58"})
 _AWAY_STATES = frozenset(
     {
         "25P03",  # idle_in_transaction_session_timeout
-        "40001",  # serialization_failure
-        "40P01",  # deadlock_detected
-        "55P03",  # lock_not_available
-        "57014",  # query_canceled: statement_timeout passed, or an administrator cancelled it
         "57P01",  # admin_shutdown
         "57P02",  # crash_shutdown
         "57P03",  # cannot_connect_now
         "57P05",  # idle_session_timeout
+    }
+)
+# They may be the fault of the database, or of the transaction itself and of those beside it.
+_BROKEN_OFF_STATES = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available
+        "57014",  # query_canceled: statement_timeout passed, or an administrator cancelled it
     }
 )
 _READ_ONLY_TRANSACTION = "25006"
@@ -70,7 +75,10 @@ def replace_failure(context: ExceptionContext) -> DependencyUnavailableException
         # What follows would be committed statement by statement: the connection is not to be used further.
         context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
     if context.is_disconnect or isinstance(error, OSError) or is_away(error, writing=_is_writing(context)):
-        return unavailable(context.dialect.name if context.engine is None else place_of(context.engine.url), error)
+        place = context.dialect.name if context.engine is None else place_of(context.engine.url)
+        if context.connection is not None and _is_broken_off(error):
+            return PossiblyUnavailableException("database", _detail(place, error))
+        return unavailable(place, error)
     return None
 
 
@@ -89,8 +97,10 @@ def is_away(error: BaseException, *, writing: bool = True) -> bool:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _AWAY_SQLITE
     if isinstance(error.__cause__, asyncpg.InvalidCachedStatementError):
         return True  # the schema changed under a prepared statement, which is prepared anew next time
-    state = str(getattr(error, "sqlstate", None) or "")
-    return state in _AWAY_STATES or state[:2] in _AWAY_CLASSES or (writing and state == _READ_ONLY_TRANSACTION)
+    state = _state_of(error)
+    if state in _AWAY_STATES or state in _BROKEN_OFF_STATES or state[:2] in _AWAY_CLASSES:
+        return True
+    return writing and state == _READ_ONLY_TRANSACTION
 
 
 def is_aborted(error: BaseException) -> bool:
@@ -106,8 +116,7 @@ def is_of_sqlite(error: BaseException) -> bool:
 
 def unavailable(place: str, error: BaseException) -> DependencyUnavailableException:
     """Make the exception that holds a message back until the database answers again."""
-    text = str(error).strip() or "no further detail"
-    return DependencyUnavailableException("database", f"{place}: {type(error).__name__}: {text}")
+    return DependencyUnavailableException("database", _detail(place, error))
 
 
 @contextmanager
@@ -126,6 +135,22 @@ def connecting(place: str) -> Iterator[None]:
 def lost_connection(error: SQLAlchemyError, place: str) -> DependencyUnavailableException:
     """Answer a statement that was sent over a connection already known to be lost."""
     return unavailable(place, error)
+
+
+def _is_broken_off(error: Exception) -> bool:
+    """Say whether the database was reached, and did not finish what it was asked for."""
+    if isinstance(error, TimeoutError):
+        return error.errno is None  # the driver's limit of a statement; one of the network has a number
+    return _state_of(error) in _BROKEN_OFF_STATES
+
+
+def _state_of(error: BaseException) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def _detail(place: str, error: BaseException) -> str:
+    text = str(error).strip() or "no further detail"
+    return f"{place}: {type(error).__name__}: {text}"
 
 
 def _is_writing(context: ExceptionContext) -> bool:

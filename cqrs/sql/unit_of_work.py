@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from cqrs.command.unit_of_work import UnitOfWorkException
-from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, message_of
+from cqrs.exceptions import ConfigurationException, DependencyUnavailableException, is_retryable, message_of
+from cqrs.sql.commits import Commits
 from cqrs.sql.engine import is_in_full_use, is_tuned
 from cqrs.sql.failed_statement import FailedStatement, WatchedSession
 from cqrs.sql.failures import (
@@ -70,6 +71,7 @@ class SqlUnitOfWork:
         self._place = place_of(engine.url)
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
         self._writer_timeout = writer_timeout
+        self._commits = Commits()
         # Of the object, not of the module: two databases have two open units. The object lives as long as the process.
         self._current: ContextVar[_Work | None] = ContextVar("cqrs_sql_work", default=None)
 
@@ -90,8 +92,9 @@ class SqlUnitOfWork:
         """Open a transaction, or a savepoint in the one that is open: left well it commits, else it rolls back.
 
         Raises:
-            DependencyUnavailableException: the database cannot be reached, went away meanwhile, or asks for the
-                transaction to be run again.
+            DependencyUnavailableException: the database cannot be reached, or went away meanwhile.
+            PossiblyUnavailableException: it broke the transaction off, by a time limit or for a conflict.
+            BrokenOffException: it did so while other transactions of this object committed.
             UnitOfWorkException: another task has a unit of work open, and this one was spawned inside it; or a
                 statement failed in the block, and its error was caught there.
         """
@@ -107,7 +110,7 @@ class SqlUnitOfWork:
 
         Raises:
             UnitOfWorkException: a statement failed and its error was caught; or no unit of work of this task is open.
-            DependencyUnavailableException: the database went away, or asks for the transaction to be run again.
+            DependencyUnavailableException, BrokenOffException: as `begin` raises them.
             DBAPIError: what is pending was refused.
         """
         work = self._open_work()
@@ -146,7 +149,7 @@ class SqlUnitOfWork:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        with FailedStatement() as failed:
+        with FailedStatement(self._commits) as failed:
             async with self._writer(), self._watched(failed) as session:
                 await self._connect(session)
                 work = _Work(session, failed, _this_task())
@@ -159,6 +162,7 @@ class SqlUnitOfWork:
                         work.closed = True
                         self._current.reset(token)
                     await session.commit()
+                    self._commits.note()
 
     def _watched(self, failed: FailedStatement) -> AsyncSession:
         return AsyncSession(self._engine, sync_session_class=WatchedSession, info=failed.info, expire_on_commit=False)
@@ -178,7 +182,7 @@ class SqlUnitOfWork:
             if not is_aborted(error):
                 raise
             first = work.failed.error
-            if isinstance(first, DependencyUnavailableException):
+            if first is not None and is_retryable(first):
                 raise first from first.__cause__
             if work.failed.connection.invalidated:
                 raise lost_connection(error, self._place) from error
@@ -201,7 +205,7 @@ class SqlUnitOfWork:
         first = work.failed.error
         if self._engine.dialect.name == "sqlite" and first is not None:
             # It would commit the rest: what a handler may do is not to depend on the database that it is tried on.
-            if isinstance(first, DependencyUnavailableException):
+            if is_retryable(first):
                 raise first from first.__cause__
             if is_of_sqlite(first):
                 raise _cannot_commit(first) from first

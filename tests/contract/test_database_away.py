@@ -11,7 +11,12 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import (
+    BrokenOffException,
+    DependencyUnavailableException,
+    PossiblyUnavailableException,
+    is_retryable,
+)
 from cqrs.sql import pinging
 from cqrs.sql.engine import EngineOptions, create_engine
 from cqrs.sql.schema import create_tables
@@ -231,7 +236,7 @@ async def test_a_deadlock_is_worth_a_retry(postgres_url: str) -> None:
         outcomes = await asyncio.gather(cross(work, 1, 2), cross(work, 2, 1), return_exceptions=True)
 
         failed = [outcome for outcome in outcomes if outcome is not None]
-        assert [type(error) for error in failed] == [DependencyUnavailableException]
+        assert [type(error) for error in failed] == [PossiblyUnavailableException]
         assert "deadlock detected" in str(failed[0])
         assert await values(work) == [1, 1]
 
@@ -248,7 +253,7 @@ async def test_a_serialization_failure_is_worth_a_retry(postgres_url: str) -> No
                 await asyncio.create_task(add_in_transaction(work), context=Context())
                 await add(work, 1)
 
-        with pytest.raises(DependencyUnavailableException, match="could not serialize access"):
+        with pytest.raises(BrokenOffException, match="could not serialize access"):
             await overtaken()
 
         assert await values(work) == [1, 0]
@@ -262,12 +267,25 @@ async def test_a_statement_that_takes_too_long(postgres_url: str) -> None:
             await add(work, 1)
             await work.session.execute(text("SELECT pg_sleep(60)"))
 
+    async def go_on(work: SqlUnitOfWork) -> None:
+        while True:
+            async with work.begin():
+                await add(work, 2)
+
     async with prepared(postgres_url, EngineOptions(statement_timeout=0.2)) as work:
-        with pytest.raises(DependencyUnavailableException, match="TimeoutError"):
+        with pytest.raises(PossiblyUnavailableException, match="TimeoutError"):
+            await sleep(work)
+        async with asyncio.TaskGroup() as beside:
+            others = beside.create_task(go_on(work))
+            with pytest.raises(BrokenOffException, match=r"serves others: .*TimeoutError") as caught:
+                await sleep(work)
+            others.cancel()
+        assert is_retryable(caught.value)
+        with pytest.raises(PossiblyUnavailableException, match="TimeoutError"):
             await sleep(work)
 
     async with work_on(postgres_url) as work:
-        assert await values(work) == [0, 0]
+        assert (await values(work))[0] == 0
 
 
 @postgres

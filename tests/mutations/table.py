@@ -178,6 +178,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{MESSAGING}/test_dead_letters.py",),
     ),
     Mutation(
+        "read a partition no further for what may be its record's own fault",
+        RETRIES,
+        "cqrs/messaging/retry.py",
+        "waits_for=name, is_outage=not doubtful",
+        "waits_for=name",
+        (f"{MESSAGING}/test_retry.py", "tests/scenario/test_statement_past_its_limit.py"),
+    ),
+    Mutation(
         "run a refused command again while its letter waits",
         LETTER,
         "cqrs/messaging/retry.py",

@@ -6,8 +6,10 @@ import pytest
 
 from cqrs.delivery import DeadLetter, Retry, Skip
 from cqrs.exceptions import (
+    BrokenOffException,
     CommandProcessingException,
     DependencyUnavailableException,
+    PossiblyUnavailableException,
     UndecodableMessageException,
     UnpublishableEventException,
 )
@@ -118,6 +120,24 @@ async def test_a_transient_failure_is_tried_again_and_spends_an_attempt(
 async def test_a_dependency_that_is_down_spends_nothing_and_is_named() -> None:
     again = await World().again(delivery(attempt=2, waits=2), failed(DependencyUnavailableException("database", "no")))
     assert (again.spent, again.waits_for, again.after) == (False, "database", 4.0)
+
+
+@pytest.mark.asyncio
+async def test_what_may_be_the_records_own_fault_is_held_and_its_partition_read_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = failed(PossiblyUnavailableException("database", "took too long"))
+    again = await World().again(delivery(attempt=2, waits=2), error)
+    assert (again.spent, again.waits_for, again.is_outage, again.after) == (False, "database", False, 4.0)
+    assert "c[1]@7 is held, its partition is read on" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_what_was_broken_off_beside_others_spends_its_attempts() -> None:
+    error = failed(BrokenOffException("database", "took too long"))
+    assert (await World().again(delivery(attempt=1), error)).spent
+    with pytest.raises(RetriesExhaustedException, match="after 3 attempts"):
+        await World().handle(delivery(attempt=2), error)
 
 
 @pytest.mark.parametrize("error", [failed(ValueError("x")), UndecodableMessageException("x"), KeyError("x")], ids=repr)

@@ -1,6 +1,7 @@
 """A database that is away is told apart from a statement that can never succeed."""
 
 import asyncio
+import errno
 import sqlite3
 from types import SimpleNamespace
 from typing import cast
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.engine import ExceptionContext
 
-from cqrs.exceptions import DependencyUnavailableException
+from cqrs.exceptions import DependencyUnavailableException, PossiblyUnavailableException
 from cqrs.sql.failures import connecting, is_away, place_of, replace_failure, unavailable
 
 
@@ -76,12 +77,14 @@ def test_a_refused_write_is_a_wrong_program_only_in_a_session_that_reads() -> No
     assert not is_away(asyncpg.ReadOnlySQLTransactionError(), writing=False)
 
 
-def failing(error: BaseException, *, disconnect: bool = False) -> ExceptionContext:
+def failing(
+    error: BaseException, *, disconnect: bool = False, connection: SimpleNamespace | None = None
+) -> ExceptionContext:
     """What SQLAlchemy tells of a failed call, as far as it is read."""
     engine = SimpleNamespace(url=make_url("postgresql+asyncpg://u:hush@db/orders"))
     return cast(
         "ExceptionContext",
-        SimpleNamespace(original_exception=error, is_disconnect=disconnect, engine=engine, connection=None),
+        SimpleNamespace(original_exception=error, is_disconnect=disconnect, engine=engine, connection=connection),
     )
 
 
@@ -98,6 +101,40 @@ def test_a_failed_call_is_replaced_when_the_database_is_away(context: ExceptionC
 
     assert isinstance(replaced, DependencyUnavailableException)
     assert "postgresql db:5432/orders: " in str(replaced)
+
+
+@pytest.mark.parametrize(
+    ("error", "disconnect"),
+    [
+        (TimeoutError(), True),
+        (asyncpg.SerializationError("as it says"), False),
+        (asyncpg.DeadlockDetectedError("as it says"), False),
+        (asyncpg.LockNotAvailableError("as it says"), False),
+        (asyncpg.QueryCanceledError("as it says"), False),
+    ],
+    ids=repr,
+)
+def test_what_the_database_broke_off_may_be_the_fault_of_either(error: Exception, disconnect: bool) -> None:
+    connection = SimpleNamespace(get_execution_options=dict)
+
+    replaced = replace_failure(failing(error, disconnect=disconnect, connection=connection))
+
+    assert type(replaced) is PossiblyUnavailableException
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError(errno.ETIMEDOUT, "timed out"), ConnectionResetError(), asyncpg.AdminShutdownError("bye")],
+    ids=repr,
+)
+def test_a_connection_that_is_lost_is_nobodys_fault(error: Exception) -> None:
+    connection = SimpleNamespace(get_execution_options=dict)
+
+    assert type(replace_failure(failing(error, connection=connection))) is DependencyUnavailableException
+
+
+def test_a_connection_that_cannot_be_had_in_time_is_nobodys_fault() -> None:
+    assert type(replace_failure(failing(TimeoutError()))) is DependencyUnavailableException
 
 
 @pytest.mark.parametrize(
