@@ -144,7 +144,10 @@ class ServiceSettings(TopicSettings, DeliverySettings, RegistrySettings, KafkaSe
         default=5.0, gt=0, description="Seconds PostgreSQL may take to accept a connection"
     )
     database_statement_timeout_seconds: float = Field(
-        default=30.0, gt=0, description="Seconds PostgreSQL may take to answer one statement"
+        default=20.0,
+        gt=0,
+        description="Seconds PostgreSQL may take to answer one statement; keep it below CQRS__COMMAND__TIMEOUT: a "
+        "handler past its own limit is not run again",
     )
     database_busy_timeout_seconds: float = Field(
         default=5.0, gt=0, description="Seconds to wait for another process to release SQLite's write lock"

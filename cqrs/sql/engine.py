@@ -41,7 +41,8 @@ class EngineOptions:
         max_overflow: Connections opened beyond those under load, and closed again.
         pool_timeout: Wait for a free connection.
         connect_timeout: Wait for PostgreSQL to accept a connection.
-        statement_timeout: Wait for PostgreSQL to answer one statement; None waits as long as it takes.
+        statement_timeout: Wait for PostgreSQL to answer one statement, less than a handler may take: past its own limit
+            it is not run again. None waits as long as it takes.
         busy_timeout: Wait for another process to release SQLite's write lock.
     """
 
@@ -49,7 +50,7 @@ class EngineOptions:
     max_overflow: int = 10
     pool_timeout: float = 10.0
     connect_timeout: float = 5.0
-    statement_timeout: float | None = 30.0
+    statement_timeout: float | None = 20.0
     busy_timeout: float = 5.0
 
 
