@@ -21,64 +21,41 @@ class KeyHaltedException(HaltingException):
     halts = "follower"
 
 
-class HaltedKeys:
-    """Know which keys of the assigned partitions are halted, as digests.
+class AssignedKeys:
+    """Hold the halted keys of one partition during one assignment.
 
-    They travel in the commit metadata, so that the next owner of the partition knows them too.
+    Work keeps hold of the object that it was read under: what is halted or released by work of an earlier assignment
+    has no say in a later one.
+
+    Attributes:
+        halted: Their digests.
     """
 
-    def __init__(self) -> None:
-        self._digests: dict[tuple[str, int], set[bytes]] = {}
-        self._stopped_at: dict[tuple[str, int], dict[bytes, int]] = {}
+    __slots__ = ("_stopped_at", "halted")
 
-    def assign(self, partition: TopicPartition, digests: Iterable[bytes]) -> None:
-        """Take over what the last owner of `partition` had noted."""
-        self._digests[partition.topic, partition.partition] = set(digests)
-
-    def revoke(self, partition: TopicPartition) -> None:
-        """Forget the keys of `partition`."""
-        self._digests.pop((partition.topic, partition.partition), None)
-        self._stopped_at.pop((partition.topic, partition.partition), None)
-
-    def of(self, partition: TopicPartition) -> frozenset[bytes]:
-        """Return the digests of the halted keys of `partition`."""
-        return frozenset(self._digests.get((partition.topic, partition.partition), ()))
-
-    def beside(self, message: Message) -> set[bytes]:
-        """Return the digests of the halted keys of the partition of `message`, in its present assignment.
-
-        What is halted or released there by work of an earlier assignment has no say in a later one.
-        """
-        return self._digests.setdefault((message.topic, message.partition), set())
+    def __init__(self, halted: Iterable[bytes] = ()) -> None:
+        self.halted = set(halted)
+        self._stopped_at: dict[bytes, int] = {}
 
     def holds(self, message: Message) -> bool:
         """Say whether the key of `message` is halted."""
-        return _holds(self.beside(message), message)
+        return bool(self.halted) and (EVERY_KEY in self.halted or key_digest(message.key) in self.halted)
 
     def may_run(self, message: Message) -> bool:
         """Say whether a redriven record of a halted key has its turn: none before it has failed again."""
         first = first_offset(message)
-        return first <= self._stopped(message).get(key_digest(message.key), first)
+        return first <= self._stopped_at.get(key_digest(message.key), first)
 
     def went_on(self, message: Message) -> None:
         """Let those run that lay behind a redriven record which had failed again before."""
-        if self._stopped(message).get(key_digest(message.key)) == first_offset(message):
-            del self._stopped(message)[key_digest(message.key)]
+        if self._stopped_at.get(key_digest(message.key)) == first_offset(message):
+            del self._stopped_at[key_digest(message.key)]
 
-    def _stopped(self, message: Message) -> dict[bytes, int]:
-        return self._stopped_at.setdefault((message.topic, message.partition), {})
-
-    def halt(self, message: Message, digests: set[bytes] | None = None) -> None:
-        """Halt the key of `message`; the whole partition when too many of its keys are halted already.
-
-        Args:
-            message: The record that was given up.
-            digests: Of the assignment in which that was; None for the present one.
-        """
-        digests = self.beside(message) if digests is None else digests
-        self._stopped(message)[key_digest(message.key)] = first_offset(message)
-        full = len(digests | {EVERY_KEY}) >= MOST_HALTED
-        digests.add(EVERY_KEY if full else key_digest(message.key))
+    def halt(self, message: Message) -> None:
+        """Halt the key of `message`, which was given up; the whole partition when too many keys are halted already."""
+        self._stopped_at[key_digest(message.key)] = first_offset(message)
+        full = len(self.halted | {EVERY_KEY}) >= MOST_HALTED
+        self.halted.add(EVERY_KEY if full else key_digest(message.key))
         what = "every key of its partition" if full else f"its key {message.key!r}"
         logger.error(
             "%s exhausted its retries and halts %s: later records go to the dead letters too, until they are redriven",
@@ -86,13 +63,43 @@ class HaltedKeys:
             what,
         )
 
-    def release(self, message: Message, digests: set[bytes] | None = None) -> None:
+    def release(self, message: Message) -> None:
         """Let the key of `message` go on; the whole partition with its last halted key."""
-        digests = self.beside(message) if digests is None else digests
-        digests.discard(key_digest(message.key))
-        if not digests - {EVERY_KEY}:
-            digests.clear()
+        self.halted.discard(key_digest(message.key))
+        if not self.halted - {EVERY_KEY}:
+            self.halted.clear()
         logger.info("%s was redriven, and its key %r goes on", message.place, message.key)
+
+
+class HaltedKeys:
+    """Know which keys of the assigned partitions are halted, as digests.
+
+    They travel in the commit metadata, so that the next owner of the partition knows them too.
+    """
+
+    def __init__(self) -> None:
+        self._assigned: dict[tuple[str, int], AssignedKeys] = {}
+
+    def assign(self, partition: TopicPartition, halted: Iterable[bytes]) -> None:
+        """Take over what the last owner of `partition` had noted."""
+        self._assigned[partition.topic, partition.partition] = AssignedKeys(halted)
+
+    def revoke(self, partition: TopicPartition) -> None:
+        """Forget the keys of `partition`."""
+        self._assigned.pop((partition.topic, partition.partition), None)
+
+    def of(self, partition: TopicPartition) -> frozenset[bytes]:
+        """Return the digests of the halted keys of `partition`."""
+        assigned = self._assigned.get((partition.topic, partition.partition))
+        return frozenset() if assigned is None else frozenset(assigned.halted)
+
+    def beside(self, message: Message) -> AssignedKeys:
+        """Return the halted keys of the partition of `message`, in its present assignment."""
+        place = message.topic, message.partition
+        assigned = self._assigned.get(place)
+        if assigned is None:
+            assigned = self._assigned[place] = AssignedKeys()
+        return assigned
 
 
 def halt(keys: HaltedKeys) -> Middleware:
@@ -101,28 +108,24 @@ def halt(keys: HaltedKeys) -> Middleware:
     def wrap(handler: DeliveryHandler) -> DeliveryHandler:
         async def halting(delivery: Delivery) -> Outcome:
             message = delivery.message
-            digests = keys.beside(message)
+            beside = keys.beside(message)
             redriven = False
-            if digests and _holds(digests, message):
-                redriven = _has(message, REDRIVE_COUNT) and keys.may_run(message)
+            if beside.halted and beside.holds(message):
+                redriven = _has(message, REDRIVE_COUNT) and beside.may_run(message)
                 if not redriven and delivery.refusal is None:
                     delivery = delivery._replace(refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
             outcome = await handler(delivery)
             if isinstance(outcome.error, HaltingException) and outcome.error.halts == "first":
-                keys.halt(message, digests)
+                beside.halt(message)
             elif redriven and outcome.name in ("handled", "skipped"):
-                keys.went_on(message)
+                beside.went_on(message)
                 if _has(message, REDRIVE_RELEASE):
-                    keys.release(message, digests)
+                    beside.release(message)
             return outcome
 
         return halting
 
     return wrap
-
-
-def _holds(digests: set[bytes], message: Message) -> bool:
-    return bool(digests) and (EVERY_KEY in digests or key_digest(message.key) in digests)
 
 
 def _has(message: Message, name: str) -> bool:
