@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from cqrs.messaging.commit_note import MOST_HALTED, key_digest
-from cqrs.messaging.dead_letter_headers import ORIGINAL_OFFSET, REDRIVE_COUNT, REDRIVE_RELEASE
+from cqrs.messaging.dead_letter_headers import REDRIVE_COUNT, REDRIVE_RELEASE, REDRIVE_SEEN
 from cqrs.messaging.dead_letters import HaltingException
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
 from cqrs.messaging.message import Message, TopicPartition
@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 EVERY_KEY = bytes(8)
 """Stands for all keys of a partition: past `MOST_HALTED` of them the whole partition is halted."""
+
+_LONGEST_OFFSET = 19
 
 
 class KeyHaltedException(HaltingException):
@@ -29,31 +31,49 @@ class AssignedKeys:
 
     Attributes:
         halted: Their digests.
+        stopped: Where the dead letters lie of redriven records that failed again, by the digests of their keys.
     """
 
-    __slots__ = ("_stopped_at", "halted")
+    __slots__ = ("halted", "stopped")
 
     def __init__(self, halted: Iterable[bytes] = ()) -> None:
         self.halted = set(halted)
-        self._stopped_at: dict[bytes, int] = {}
+        self.stopped: dict[bytes, int] = {}
 
     def holds(self, message: Message) -> bool:
         """Say whether the key of `message` is halted."""
         return bool(self.halted) and (EVERY_KEY in self.halted or key_digest(message.key) in self.halted)
 
     def may_run(self, message: Message) -> bool:
-        """Say whether a redriven record of a halted key has its turn: none before it has failed again."""
-        first = first_offset(message)
-        return first <= self._stopped_at.get(key_digest(message.key), first)
+        """Say whether a redriven record of a halted key has its turn.
+
+        It has none behind one that failed again, until a redrive has seen that one's dead letter: such a redrive sends
+        that one first, unless somebody discarded it.
+        """
+        stopped = self.stopped.get(key_digest(message.key))
+        return stopped is None or _seen(message) > stopped
 
     def went_on(self, message: Message) -> None:
         """Let those run that lay behind a redriven record which had failed again before."""
-        if self._stopped_at.get(key_digest(message.key)) == first_offset(message):
-            del self._stopped_at[key_digest(message.key)]
+        self.stopped.pop(key_digest(message.key), None)
 
-    def halt(self, message: Message) -> None:
-        """Halt the key of `message`, which was given up; the whole partition when too many keys are halted already."""
-        self._stopped_at[key_digest(message.key)] = first_offset(message)
+    def follow(self, message: Message, letter: int | None) -> None:
+        """Take note where the dead letter of a record lies that was put aside because its key is halted."""
+        stopped = self.stopped.get(key_digest(message.key))
+        if letter is not None and stopped is not None and letter < stopped:
+            # The dead letter topic was made anew, or grew: no redrive will see it as long as it was before.
+            self.stopped[key_digest(message.key)] = letter
+
+    def halt(self, message: Message, letter: int | None = None) -> None:
+        """Halt the key of `message`; the whole partition when too many of its keys are halted already.
+
+        Args:
+            message: The record that was given up.
+            letter: Where its dead letter lies; None when nobody knows.
+        """
+        if _has(message, REDRIVE_COUNT):
+            # Not known where, but not below what its redrive had seen.
+            self.stopped[key_digest(message.key)] = max(_seen(message), 0) if letter is None else letter
         full = len(self.halted | {EVERY_KEY}) >= MOST_HALTED
         self.halted.add(EVERY_KEY if full else key_digest(message.key))
         what = "every key of its partition" if full else f"its key {message.key!r}"
@@ -115,12 +135,8 @@ def halt(keys: HaltedKeys) -> Middleware:
                 if not redriven and delivery.refusal is None:
                     delivery = delivery._replace(refusal=KeyHaltedException(f"its key {message.key!r} is halted"))
             outcome = await handler(delivery)
-            if isinstance(outcome.error, HaltingException) and outcome.error.halts == "first":
-                beside.halt(message)
-            elif redriven and outcome.name in ("handled", "skipped"):
-                beside.went_on(message)
-                if _has(message, REDRIVE_RELEASE):
-                    beside.release(message)
+            if redriven or outcome.error is not None:
+                _settle(beside, message, outcome, redriven=redriven)
             return outcome
 
         return halting
@@ -128,11 +144,24 @@ def halt(keys: HaltedKeys) -> Middleware:
     return wrap
 
 
+def _settle(beside: AssignedKeys, message: Message, outcome: Outcome, *, redriven: bool) -> None:
+    """Halt, release, or let go on, as a record ended."""
+    halts = outcome.error.halts if isinstance(outcome.error, HaltingException) else None
+    if halts == "first":
+        beside.halt(message, outcome.offset)
+    elif halts == "follower":
+        beside.follow(message, outcome.offset)
+    elif redriven and outcome.name in ("handled", "skipped"):
+        beside.went_on(message)
+        if _has(message, REDRIVE_RELEASE):
+            beside.release(message)
+
+
 def _has(message: Message, name: str) -> bool:
     return any(key == name and value for key, value in message.headers)
 
 
-def first_offset(message: Message) -> int:
-    """Return where the record lay when it failed first; where it lies, for one that did not."""
-    found = next((value for name, value in message.headers if name == ORIGINAL_OFFSET), None)
-    return int.from_bytes(found, "big", signed=True) if found is not None and len(found) == 8 else message.offset
+def _seen(message: Message) -> int:
+    """Return up to where the redrive of a record had looked; -1 when it does not say."""
+    text = next((value for name, value in message.headers if name == REDRIVE_SEEN), None) or b""
+    return int(text) if text.isdigit() and len(text) <= _LONGEST_OFFSET else -1

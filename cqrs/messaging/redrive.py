@@ -27,6 +27,7 @@ _OWN = frozenset(
     {
         names.REDRIVE_COUNT,
         names.REDRIVE_RELEASE,
+        names.REDRIVE_SEEN,
         names.REDRIVE_TRACEPARENT,
         names.HALTED_KEY,
         names.OMITTED_VALUE,
@@ -132,7 +133,7 @@ def plan_redrive(
     return found
 
 
-def redriven(decision: Decision, letter: Message, original: Message | None = None) -> OutgoingMessage:
+def redriven(decision: Decision, letter: Message, original: Message | None = None, *, seen: int = 0) -> OutgoingMessage:
     """Return what is sent for a letter: its key, value and ids as they were, and the word on its first failure kept.
 
     The trace in which it failed is named, to be linked, and not continued.
@@ -141,10 +142,12 @@ def redriven(decision: Decision, letter: Message, original: Message | None = Non
         decision: That it is sent, and where to.
         letter: The letter.
         original: The record itself, when the letter is only a reference to it.
+        seen: Up to which offset of the letter's partition it was decided: what was put aside later nobody knew of.
     """
     told = dict(letter.headers)
     added = {name: value for name, value in told.items() if name.startswith(names.PREFIX) and value is not None}
     added[names.REDRIVE_COUNT] = str(decision.letter.count + 1).encode()
+    added[names.REDRIVE_SEEN] = str(seen).encode()
     if decision.releases:
         added[names.REDRIVE_RELEASE] = b"1"
     record = original or letter

@@ -173,8 +173,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "settle a record without a letter",
         LETTER,
         "cqrs/messaging/dead_letters.py",
-        "        await letters.put(delivery.message, error)\n",
-        "        pass\n",
+        "        receipt = await letters.put(delivery.message, error)\n",
+        "        receipt = Receipt(topic, 0, 0)\n",
         (f"{MESSAGING}/test_dead_letters.py",),
     ),
     Mutation(
@@ -243,6 +243,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "self.halted.of(partition.place))",
         "frozenset())",
         (PROGRESS,),
+    ),
+    Mutation(
+        "run a redriven record behind one that failed again",
+        "a halted key stays halted until it is redriven",
+        "cqrs/messaging/halting.py",
+        "_seen(message) > stopped",
+        "True",
+        (f"{MESSAGING}/test_halting.py",),
     ),
     Mutation(
         "give a partition back with work in hand",

@@ -19,6 +19,17 @@ def record(key: bytes | None = b"k", headers: Headers = (), partition: int = 0) 
     return Message("c", partition, 7, key, b"v", headers)
 
 
+def redriven(seen: int, first: int = 7, *, releases: bool = False) -> Message:
+    """Return a record that lay at `first`, sent back by a redrive that had looked up to `seen`."""
+    origin = (("kafka_dlt-original-offset", first.to_bytes(8, "big")), ("cqrs-redrive-seen", b"%d" % seen))
+    return record(headers=(*(LAST if releases else REDRIVEN), *origin))
+
+
+def given_up(letter: int | None = None) -> Outcome:
+    """Return how a record ends that halts its key, and where its dead letter lies."""
+    return Outcome("dead_lettered", "c-dlt", HALTS, letter)
+
+
 def holds(keys: HaltedKeys, message: Message) -> bool:
     return keys.beside(message).holds(message)
 
@@ -31,12 +42,13 @@ class World:
     def __init__(self) -> None:
         self.keys = HaltedKeys()
         self.seen: list[Delivery] = []
+        self.letter: int | None = None
 
     async def settle(self, message: Message, outcome: Outcome | Exception = HANDLED) -> Outcome:
         async def handler(delivery: Delivery) -> Outcome:
             self.seen.append(delivery)
             if delivery.refusal is not None:
-                return Outcome("dead_lettered", "c-dlt", delivery.refusal)
+                return Outcome("dead_lettered", "c-dlt", delivery.refusal, self.letter)
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -134,12 +146,11 @@ async def test_the_late_end_of_an_earlier_assignment_refuses_no_redriven_record_
     async def halted_elsewhere_meanwhile(_: Delivery) -> Outcome:
         world.keys.revoke(place)
         world.keys.assign(place, {key_digest(b"k")})
-        return Outcome("dead_lettered", "c-dlt", HALTS)
+        return given_up(9)
 
-    again = record(headers=REDRIVEN)
+    again = redriven(seen=5)
     await halt(world.keys)(halted_elsewhere_meanwhile)(Delivery(again, read_envelope(again)))
-    behind = record(headers=(*LAST, ("kafka_dlt-original-offset", (30).to_bytes(8, "big"))))
-    assert await world.settle(behind) is HANDLED
+    assert await world.settle(redriven(seen=5, first=30, releases=True)) is HANDLED
     assert not holds(world.keys, record())
 
 
@@ -147,7 +158,57 @@ async def test_the_late_end_of_an_earlier_assignment_refuses_no_redriven_record_
 async def test_a_redriven_record_that_failed_again_in_an_earlier_assignment_refuses_none_in_a_later_one() -> None:
     world, place = World(), TopicPartition("c", 0)
     world.keys.assign(place, {key_digest(b"k")})
-    await world.settle(record(headers=REDRIVEN), Outcome("dead_lettered", "c-dlt", HALTS))
+    await world.settle(redriven(seen=5), given_up(9))
     world.keys.assign(place, {key_digest(b"k")})  # and no revocation before it
-    behind = record(headers=(*LAST, ("kafka_dlt-original-offset", (30).to_bytes(8, "big"))))
-    assert await world.settle(behind) is HANDLED
+    assert await world.settle(redriven(seen=5, first=30)) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_what_is_left_of_a_key_runs_when_the_letter_that_halted_it_was_discarded() -> None:
+    world = World()
+    await world.settle(record(), given_up(0))
+    assert await world.settle(redriven(seen=3, first=8)) is HANDLED
+    assert await world.settle(redriven(seen=3, first=9, releases=True)) is HANDLED
+    assert await world.settle(record()) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_behind_a_redriven_record_that_failed_again_none_runs_until_a_redrive_has_seen_its_letter() -> None:
+    world = World()
+    await world.settle(record(), given_up(0))
+    await world.settle(redriven(seen=3), given_up(3))
+    for unaware in (redriven(seen=3, first=8), redriven(seen=2, first=9, releases=True), record(headers=LAST)):
+        refused = await world.settle(unaware)
+        assert isinstance(refused.error, KeyHaltedException)
+    assert holds(world.keys, record())
+    assert await world.settle(redriven(seen=6, first=8)) is HANDLED, "the one that failed again was discarded"
+    assert await world.settle(redriven(seen=6, first=9, releases=True)) is HANDLED
+    assert not holds(world.keys, record())
+
+
+@pytest.mark.asyncio
+async def test_when_nobody_knows_where_the_letter_of_one_that_failed_again_lies_its_own_redrive_stops() -> None:
+    world = World()
+    await world.settle(redriven(seen=3), given_up(None))
+    assert isinstance((await world.settle(redriven(seen=3, first=8))).error, KeyHaltedException)
+    assert await world.settle(redriven(seen=4, first=8)) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_topic_that_was_made_anew_holds_no_key_for_ever() -> None:
+    world = World()
+    await world.settle(redriven(seen=3_000), given_up(3_000))
+    world.letter = 0
+    assert isinstance((await world.settle(record())).error, KeyHaltedException)
+    assert await world.settle(redriven(seen=1, first=30)) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_a_redriven_record_that_does_not_say_what_was_seen_runs_as_long_as_none_failed_again() -> None:
+    for value in (b"x", None, b"", b"-1", b"9" * 20):
+        said = (("cqrs-redrive-seen", value),)
+        world = World()
+        await world.settle(record(), given_up(0))
+        assert await world.settle(record(headers=(*REDRIVEN, *said))) is HANDLED
+        await world.settle(record(headers=(*REDRIVEN, *said)), given_up(1))
+        assert isinstance((await world.settle(record(headers=(*LAST, *said)))).error, KeyHaltedException)
