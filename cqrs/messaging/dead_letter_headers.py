@@ -34,4 +34,4 @@ REDRIVE_SEEN: Final = "cqrs-redrive-seen"
 """On a redriven record: the offset up to which its redrive had looked at the dead letters, in decimal digits."""
 
 REDRIVE_RELEASE: Final = "cqrs-redrive-release"
-"""On the last redriven record of a halted key: once it is handled, the key goes on."""
+"""On the last redriven record of a halted key: once it is done, and has not halted it anew, the key goes on."""

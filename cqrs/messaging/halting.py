@@ -151,7 +151,7 @@ def _settle(beside: AssignedKeys, message: Message, outcome: Outcome, *, redrive
         beside.halt(message, outcome.offset)
     elif halts == "follower":
         beside.follow(message, outcome.offset)
-    elif redriven and outcome.name in ("handled", "skipped"):
+    elif redriven:
         beside.went_on(message)
         if _has(message, REDRIVE_RELEASE):
             beside.release(message)

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException, message_of
 from cqrs.messaging.commit_note import read_note
-from cqrs.messaging.letter_facts import LetterFacts, Origin, Selection, read_facts
+from cqrs.messaging.letter_facts import LetterFacts, Origin, read_facts
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import Producer
-from cqrs.messaging.redrive import Decision, InOrder, Lane, Plan, RedriveRules, plan_redrive, redriven
+from cqrs.messaging.redrive import Decision, InOrder, Lane, Plan, RedriveRules, plan_late, redriven
 from cqrs.messaging.redrive_ledger import Ledger, Settled
 from cqrs.messaging.redrive_session import Positions, RedriveSession
 from cqrs.messaging.tracing import send_traced
@@ -348,7 +348,7 @@ class Redriver:
         self.report.unheard += len(waiting)
 
     async def _late(self, lanes: frozenset[Lane]) -> Plan:
-        """Plan what came for released keys since the last look; a key of which a letter came back stays as it is."""
+        """Plan what came for released keys since the last look; a key that is halted again stays as it is."""
         parts = self._parts
         found = await find_outstanding(parts.letters, parts.group_id, parts.session.committed, self._seen)
         for partition, ledger in found.ledgers.items():
@@ -356,18 +356,12 @@ class Redriver:
             new = (offset for offset in ledger.outstanding if offset >= end)
             self._ledgers[partition] = known.add(new, found.ends[partition])
         self._ends, self._seen = dict(found.ends), dict(found.ends)
-        plan = plan_redrive(found.letters, Selection(), parts.rules, lanes)
-        plan.decisions = [each for each in plan.decisions if each.lane in lanes]
-        again = {each.lane for each in plan.decisions if each.letter.origin in self._sent}
-        self._released -= again
+        late = plan_late(found.letters, lanes, self._sent, parts.rules)
+        self._released -= late.again
         self.report.released = len(self._released)
-        back = "it failed again: mend the reason, then redrive it"
-        behind = "its key is halted again by one that failed again"
-        for each in plan.decisions:
-            if each.lane in again:
-                self._keep([each], behind if each.letter.is_follower else back)
-        plan.decisions = [each for each in plan.decisions if each.lane not in again]
-        return plan
+        self.report.kept += late.kept
+        self._on_progress(len(late.kept))
+        return late.plan
 
 
 _NO_ROOM = "the note of what is settled has no room for it: redrive or discard those that lie before it first"

@@ -1,4 +1,4 @@
-"""A key that is halted stays so, with its later records behind it, until the last redriven one is handled."""
+"""A key that is halted stays so, with its later records behind it, until the last redriven one is done."""
 
 import pytest
 
@@ -84,12 +84,12 @@ async def test_redriven_records_run_and_the_last_one_releases_the_key() -> None:
     halts(world.keys, record())
     assert await world.settle(record(headers=REDRIVEN)) is HANDLED
     assert holds(world.keys, record()), "more of them are on their way"
-    await world.settle(record(headers=LAST), Outcome("dead_lettered", "c-dlt", ValueError("again")))
+    await world.settle(redriven(seen=3, releases=True), given_up(3))
     assert holds(world.keys, record()), "it failed again"
     with pytest.raises(TryAgainException):
-        await world.settle(record(headers=LAST), TryAgainException(1.0, ValueError("later")))
+        await world.settle(redriven(seen=4, releases=True), TryAgainException(1.0, ValueError("later")))
     assert holds(world.keys, record())
-    assert await world.settle(record(headers=LAST)) is HANDLED
+    assert await world.settle(redriven(seen=4, releases=True)) is HANDLED
     assert not holds(world.keys, record())
 
 
@@ -212,3 +212,25 @@ async def test_a_redriven_record_that_does_not_say_what_was_seen_runs_as_long_as
         assert await world.settle(record(headers=(*REDRIVEN, *said))) is HANDLED
         await world.settle(record(headers=(*REDRIVEN, *said)), given_up(1))
         assert isinstance((await world.settle(record(headers=(*LAST, *said)))).error, KeyHaltedException)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome("dead_lettered", "c-dlt", ValueError("refused"), 5),
+        Outcome("dead_lettered", "c-dlt", SKIPS, 5),
+        Outcome("skipped", error=ValueError("no use")),
+        Outcome("retried_later", "c-retry-5000", TimeoutError("x")),
+    ],
+    ids=["refused", "given up alone", "skipped", "in a retry topic"],
+)
+@pytest.mark.asyncio
+async def test_a_redriven_record_that_ends_without_halting_lets_those_behind_it_run(outcome: Outcome) -> None:
+    world = World()
+    await world.settle(record(), given_up(0))
+    await world.settle(redriven(seen=3), given_up(3))
+    await world.settle(redriven(seen=4), outcome)
+    assert await world.settle(redriven(seen=4, first=8)) is HANDLED
+    assert await world.settle(redriven(seen=3, first=9)) is HANDLED, "nothing of its key waits for another redrive"
+    await world.settle(redriven(seen=4, first=10, releases=True), outcome)
+    assert await world.settle(record()) is HANDLED

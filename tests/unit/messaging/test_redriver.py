@@ -254,6 +254,29 @@ async def test_what_failed_again_is_told_and_not_sent_round_and_round() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_key_goes_on_though_its_last_one_is_refused_and_what_came_meanwhile_follows() -> None:
+    shop = Shop()
+    await put(shop.broker, letter(0, halted=b"first", count=2))
+    refused = letter(1, 0, count=3)
+    coming = [
+        refused._replace(headers=(*refused.headers, (names.REDRIVE_RELEASE, b"1"))),
+        letter(2, halted=b"follower"),
+    ]
+
+    async def come(_: OutgoingMessage) -> None:
+        await put(shop.broker, *coming)
+        coming.clear()
+
+    shop.producer.on_sent = come
+    report = await shop.redrives()
+
+    assert shop.sent() == [b"v0", b"v2"]
+    assert (report.late, report.released) == (1, 1)
+    assert [(each.letter.offset, each.reason.split(":")[0]) for each in report.kept] == [(1, "it failed again")]
+    assert await shop.left() == [1]
+
+
+@pytest.mark.asyncio
 async def test_a_reference_is_sent_as_its_record_or_stays_when_that_is_gone() -> None:
     shop = Shop()
     await shop.broker.append(OutgoingMessage("cmd", b"k", b"large", (("ce_id", b"id-0"),), 0))
