@@ -1,9 +1,9 @@
 """Keys that stand still: their later records follow the first one into the dead letters, until they are redriven."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from cqrs.messaging.commit_note import MOST_HALTED, key_digest
+from cqrs.messaging.commit_note import MOST_HALTED, MOST_STOPPED, key_digest
 from cqrs.messaging.dead_letter_headers import REDRIVE_COUNT, REDRIVE_RELEASE, REDRIVE_SEEN
 from cqrs.messaging.dead_letters import HaltingException
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 EVERY_KEY = bytes(8)
 """Stands for all keys of a partition: past `MOST_HALTED` of them the whole partition is halted."""
 
-_LONGEST_OFFSET = 19
+_LONGEST_OFFSET = 18
 
 
 class KeyHaltedException(HaltingException):
@@ -31,14 +31,15 @@ class AssignedKeys:
 
     Attributes:
         halted: Their digests.
-        stopped: Where the dead letters lie of redriven records that failed again, by the digests of their keys.
+        stopped: Where the last dead letters lie of redriven records that failed again, or came back unrun, by the
+            digests of their keys. Past `MOST_STOPPED` of them the last such letter stands for every key.
     """
 
     __slots__ = ("halted", "stopped")
 
-    def __init__(self, halted: Iterable[bytes] = ()) -> None:
+    def __init__(self, halted: Iterable[bytes] = (), stopped: Mapping[bytes, int] | None = None) -> None:
         self.halted = set(halted)
-        self.stopped: dict[bytes, int] = {}
+        self.stopped = dict(stopped or {}) if self.halted else {}
 
     def holds(self, message: Message) -> bool:
         """Say whether the key of `message` is halted."""
@@ -47,11 +48,11 @@ class AssignedKeys:
     def may_run(self, message: Message) -> bool:
         """Say whether a redriven record of a halted key has its turn.
 
-        It has none behind one that failed again, until a redrive has seen that one's dead letter: such a redrive sends
-        that one first, unless somebody discarded it.
+        It has none behind one that failed again, until a redrive has seen the dead letters of that one and of those
+        that came back behind it: such a redrive sends these first, unless somebody discarded them.
         """
-        stopped = self.stopped.get(key_digest(message.key))
-        return stopped is None or _seen(message) > stopped
+        stopped = (self.stopped.get(each) for each in (key_digest(message.key), EVERY_KEY))
+        return all(each is None or _seen(message) > each for each in stopped)
 
     def went_on(self, message: Message) -> None:
         """Let those run that lay behind a redriven record which had failed again before."""
@@ -59,10 +60,16 @@ class AssignedKeys:
 
     def follow(self, message: Message, letter: int | None) -> None:
         """Take note where the dead letter of a record lies that was put aside because its key is halted."""
-        stopped = self.stopped.get(key_digest(message.key))
-        if letter is not None and stopped is not None and letter < stopped:
-            # The dead letter topic was made anew, or grew: no redrive will see it as long as it was before.
-            self.stopped[key_digest(message.key)] = letter
+        if letter is None:
+            return
+        digest = key_digest(message.key)
+        for each in (digest, EVERY_KEY):
+            if letter < self.stopped.get(each, 0):
+                # The dead letter topic was made anew, or grew: no redrive will see it as long as it was before.
+                self.stopped[each] = letter
+        if _has(message, REDRIVE_COUNT):
+            # A redrive that was sent before this one came back does not know of it either.
+            self._stop(digest, letter)
 
     def halt(self, message: Message, letter: int | None = None) -> None:
         """Halt the key of `message`; the whole partition when too many of its keys are halted already.
@@ -72,8 +79,8 @@ class AssignedKeys:
             letter: Where its dead letter lies; None when nobody knows.
         """
         if _has(message, REDRIVE_COUNT):
-            # Not known where, but not below what its redrive had seen.
-            self.stopped[key_digest(message.key)] = max(_seen(message), 0) if letter is None else letter
+            # Where nobody knows where it lies, that is not below what its redrive had seen.
+            self._stop(key_digest(message.key), max(_seen(message), 0) if letter is None else letter)
         full = len(self.halted | {EVERY_KEY}) >= MOST_HALTED
         self.halted.add(EVERY_KEY if full else key_digest(message.key))
         what = "every key of its partition" if full else f"its key {message.key!r}"
@@ -86,9 +93,16 @@ class AssignedKeys:
     def release(self, message: Message) -> None:
         """Let the key of `message` go on; the whole partition with its last halted key."""
         self.halted.discard(key_digest(message.key))
+        self.stopped.pop(key_digest(message.key), None)
         if not self.halted - {EVERY_KEY}:
             self.halted.clear()
+            self.stopped.clear()
         logger.info("%s was redriven, and its key %r goes on", message.place, message.key)
+
+    def _stop(self, digest: bytes, letter: int) -> None:
+        if digest not in self.stopped and len(self.stopped.keys() | {EVERY_KEY}) >= MOST_STOPPED:
+            digest, letter = EVERY_KEY, max(letter, self.stopped.get(EVERY_KEY, 0))
+        self.stopped[digest] = letter
 
 
 class HaltedKeys:
@@ -100,9 +114,11 @@ class HaltedKeys:
     def __init__(self) -> None:
         self._assigned: dict[tuple[str, int], AssignedKeys] = {}
 
-    def assign(self, partition: TopicPartition, halted: Iterable[bytes]) -> None:
+    def assign(
+        self, partition: TopicPartition, halted: Iterable[bytes], stopped: Mapping[bytes, int] | None = None
+    ) -> None:
         """Take over what the last owner of `partition` had noted."""
-        self._assigned[partition.topic, partition.partition] = AssignedKeys(halted)
+        self._assigned[partition.topic, partition.partition] = AssignedKeys(halted, stopped)
 
     def revoke(self, partition: TopicPartition) -> None:
         """Forget the keys of `partition`."""
@@ -112,6 +128,11 @@ class HaltedKeys:
         """Return the digests of the halted keys of `partition`."""
         assigned = self._assigned.get((partition.topic, partition.partition))
         return frozenset() if assigned is None else frozenset(assigned.halted)
+
+    def stopped(self, partition: TopicPartition) -> dict[bytes, int]:
+        """Return where the letters of redriven records of `partition` lie that failed again, by digest."""
+        assigned = self._assigned.get((partition.topic, partition.partition))
+        return {} if assigned is None else dict(assigned.stopped)
 
     def beside(self, message: Message) -> AssignedKeys:
         """Return the halted keys of the partition of `message`, in its present assignment."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cqrs.messaging.commit_note import MOST_HALTED, key_digest
+from cqrs.messaging.commit_note import MOST_HALTED, MOST_STOPPED, key_digest
 from cqrs.messaging.delivery import HANDLED, Delivery, Outcome, TryAgainException
 from cqrs.messaging.envelope import read_envelope
 from cqrs.messaging.halting import HaltedKeys, KeyHaltedException, halt
@@ -187,11 +187,50 @@ async def test_behind_a_redriven_record_that_failed_again_none_runs_until_a_redr
 
 
 @pytest.mark.asyncio
+async def test_a_redrive_that_was_sent_before_one_came_back_unrun_does_not_run_before_it() -> None:
+    world = World()
+    await world.settle(record(), given_up(0))
+    await world.settle(redriven(seen=3), given_up(3))
+    world.letter = 6
+    await world.settle(redriven(seen=3, first=8))
+    unaware = redriven(seen=5, first=9)
+    assert isinstance((await world.settle(unaware)).error, KeyHaltedException), (
+        "it saw that the first one failed, alone"
+    )
+    world.letter = 8
+    await world.settle(record())
+    assert await world.settle(redriven(seen=7, first=8)) is HANDLED, "what came new lies behind it"
+
+
+@pytest.mark.asyncio
 async def test_when_nobody_knows_where_the_letter_of_one_that_failed_again_lies_its_own_redrive_stops() -> None:
     world = World()
     await world.settle(redriven(seen=3), given_up(None))
     assert isinstance((await world.settle(redriven(seen=3, first=8))).error, KeyHaltedException)
     assert await world.settle(redriven(seen=4, first=8)) is HANDLED
+
+
+@pytest.mark.asyncio
+async def test_past_the_limit_a_redriven_record_that_failed_again_stops_what_its_redrive_sent_of_every_key() -> None:
+    world, place = World(), TopicPartition("c", 0)
+    keys = [str(number).encode() for number in range(MOST_STOPPED + 3)]
+    for number, key in enumerate(keys):
+        await world.settle(redriven(seen=3)._replace(key=key), given_up(10 + number))
+    assert len(world.keys.stopped(place)) == MOST_STOPPED
+
+    unaware, aware = redriven(seen=40, first=8), redriven(seen=50, first=8)
+    assert isinstance((await world.settle(unaware._replace(key=keys[-1]))).error, KeyHaltedException)
+    for key in keys:
+        assert await world.settle(aware._replace(key=key)) is HANDLED
+        world.keys.beside(aware).release(aware._replace(key=key))
+    assert world.keys.stopped(place) == {}
+
+
+def test_what_stopped_a_key_that_is_halted_no_longer_is_forgotten() -> None:
+    keys, place = HaltedKeys(), TopicPartition("c", 0)
+    keys.assign(place, (), {key_digest(b"k"): 9})
+    assert keys.stopped(place) == {}
+    assert keys.stopped(TopicPartition("c", 1)) == {}
 
 
 @pytest.mark.asyncio

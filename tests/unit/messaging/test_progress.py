@@ -191,6 +191,26 @@ def test_halted_keys_travel_with_the_commit() -> None:
     assert not holds(successor, record(1, b"bad"))
 
 
+def test_what_a_redriven_record_stopped_stays_stopped_with_the_next_owner() -> None:
+    def again(offset: int, seen: int) -> Message:
+        return record(offset, b"bad")._replace(
+            headers=(("cqrs-redrive-count", b"1"), ("cqrs-redrive-seen", b"%d" % seen))
+        )
+
+    progress = begun(P0)
+    [lane] = take_up(assigned(progress), again(0, 3))
+    progress.halted.beside(again(0, 3)).halt(again(0, 3), 3)
+    finish(assigned(progress), lane)
+    [(_, position)] = progress.uncommitted().items()
+
+    successor = Progress(HaltedKeys())
+    successor.assign({P0: position})
+    beside = successor.halted.beside(again(1, 3))
+    assert beside.holds(again(1, 3))
+    assert not beside.may_run(again(1, 3)), "its redrive did not know"
+    assert beside.may_run(again(2, 4))
+
+
 def test_only_what_changed_is_committed_again() -> None:
     progress = begun(P0, P1)
     [lane] = take_up(assigned(progress, 1), record(5, partition=1))
