@@ -187,11 +187,10 @@ class _Redriving:
             )
             with self._progress() as (total, advance):
                 redriver = Redriver(parts, advance)
-                found = (await redriver.look()).letters
+                found = (await redriver.look(ends)).letters
                 if ends is None:
                     self._warn(group, session.committed, found)
-                shown = [each for each in found if ends is None or each.offset < ends.get(each.place, 0)]
-                plan = self._plan(shown, cluster.counts)
+                plan = self._plan(found, cluster.counts)
                 total(len(plan.decisions))
                 await self._carried_out(redriver, plan)
             return redriver.report

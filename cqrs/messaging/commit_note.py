@@ -7,13 +7,16 @@ The body is two bytes (twice the number of digests, plus 1 when the ranges are d
 Each is two varints: how far it begins above the lowest offset at which it could, and its length less 1. The first could
 begin at the note's offset, any other one after an offset that is in neither: else the two would be one. A varint holds
 7 bits a byte, the lowest first, as in Protocol Buffers; deflated is RFC 1951 without a header.
+
+Where redriven records failed again, 32,768 is added to the first two bytes, and between digests and ranges stand a byte
+that counts the keys of these records, and for each of the keys its digest and the offset of the dead letter, 8 bytes.
 """
 
 import zlib
 from base64 import b85decode, b85encode
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 LIMIT_BYTES = 4000
@@ -22,12 +25,18 @@ LIMIT_BYTES = 4000
 MOST_HALTED = 256
 """The most keys that a note can hold: they leave room for the ranges of thousands of records."""
 
+MOST_STOPPED = 32
+"""The most keys of which a note can hold where the letter of a redriven record lies that failed again."""
+
 DIGEST_BYTES = 8
 """The length of a key's digest."""
 
 _PREFIX = "cqrs1:"
 _CHECKSUM_BYTES = 4
 _HEAD_BYTES = 2
+_STOPPED_FOLLOW = 0x8000
+_OFFSET_BYTES = 8
+_STOPPED_BYTES = DIGEST_BYTES + _OFFSET_BYTES
 _ROOM = (LIMIT_BYTES - len(_PREFIX)) * 4 // 5 - _CHECKSUM_BYTES - _HEAD_BYTES
 _LARGEST_RANGES = 65_536  # bytes of ranges before they are deflated: bounds what a hostile note can make of itself
 _LAST_STOP = 2**63 - 1
@@ -41,10 +50,12 @@ class CommitNote:
     Attributes:
         finished: What is finished at or above the offset: ascending ranges that neither overlap nor touch.
         halted: Digests of the keys that are halted, as `key_digest` makes them.
+        stopped: Where the dead letters lie of redriven records that failed again, by the digests of their keys.
     """
 
     finished: tuple[range, ...] = ()
     halted: frozenset[bytes] = frozenset()
+    stopped: Mapping[bytes, int] = field(default_factory=dict)
 
 
 def write_note(position: int, note: CommitNote) -> str:
@@ -54,14 +65,15 @@ def write_note(position: int, note: CommitNote) -> str:
     again, and nothing is lost. Digests are never dropped.
 
     Raises:
-        ValueError: there are more than `MOST_HALTED` digests, one is not 8 bytes long, or the ranges are not ascending,
-            apart, of step 1, at or above `position` and below 2**63.
+        ValueError: there are more than `MOST_HALTED` digests, or more than `MOST_STOPPED` keys are stopped, a digest is
+            not 8 bytes long, or the ranges are not ascending, apart, of step 1, at or above `position` and below 2**63.
     """
-    if not note.finished and not note.halted:
+    if note == CommitNote():
         return ""
-    digests = _digests(note.halted)
-    ranges, is_deflated = _fitting(*_encoded(position, note.finished), _ROOM - len(digests))
-    body = (2 * len(note.halted) + is_deflated).to_bytes(_HEAD_BYTES, "big") + digests + ranges
+    digests, stopped = _digests(note.halted), _stopped(note.stopped)
+    ranges, is_deflated = _fitting(*_encoded(position, note.finished), _ROOM - len(digests) - len(stopped))
+    head = 2 * len(note.halted) + is_deflated + (_STOPPED_FOLLOW if stopped else 0)
+    body = head.to_bytes(_HEAD_BYTES, "big") + digests + stopped + ranges
     return _PREFIX + b85encode(_checksum(position, body) + body).decode("ascii")
 
 
@@ -89,9 +101,24 @@ def key_digest(key: bytes | None) -> bytes:
 def _digests(halted: frozenset[bytes]) -> bytes:
     if len(halted) > MOST_HALTED:
         raise ValueError(f"{len(halted)} keys are halted; a note holds {MOST_HALTED}: halt the whole partition instead")
-    if any(len(each) != DIGEST_BYTES for each in halted):
-        raise ValueError(f"a halted key is noted by {DIGEST_BYTES} bytes; make them with key_digest()")
-    return b"".join(sorted(halted))
+    return b"".join(sorted(map(_whole, halted)))
+
+
+def _stopped(stopped: Mapping[bytes, int]) -> bytes:
+    if len(stopped) > MOST_STOPPED:
+        raise ValueError(
+            f"{len(stopped)} keys are stopped; a note holds {MOST_STOPPED}: stop the whole partition instead"
+        )
+    if any(not 0 <= each <= _LAST_STOP for each in stopped.values()):
+        raise ValueError(f"{sorted(stopped.values())}: one is no offset of a dead letter")
+    entries = [_whole(each) + stopped[each].to_bytes(_OFFSET_BYTES, "big") for each in sorted(stopped)]
+    return bytes([len(entries)]) + b"".join(entries) if entries else b""
+
+
+def _whole(digest: bytes) -> bytes:
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"a key is noted by {DIGEST_BYTES} bytes; make them with key_digest()")
+    return digest
 
 
 def _encoded(position: int, ranges: tuple[range, ...]) -> tuple[bytes, list[int]]:
@@ -133,12 +160,26 @@ def _decoded(position: int, data: bytes) -> CommitNote:
     checksum, body = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
     if checksum != _checksum(position, body):
         raise ValueError("it is damaged, or stood beside another offset")
-    count, is_deflated = divmod(int.from_bytes(body[:_HEAD_BYTES], "big"), 2)
+    head = int.from_bytes(body[:_HEAD_BYTES], "big")
+    count, is_deflated = divmod(head & ~_STOPPED_FOLLOW, 2)
     end = _HEAD_BYTES + count * DIGEST_BYTES
     if count > MOST_HALTED or end > len(body):
         raise ValueError("its digests are not there")
     halted = frozenset(body[at : at + DIGEST_BYTES] for at in range(_HEAD_BYTES, end, DIGEST_BYTES))
-    return CommitNote(_ranges(position, _inflated(body[end:]) if is_deflated else body[end:]), halted)
+    stopped, rest = _read_stopped(body[end:]) if head & _STOPPED_FOLLOW else ({}, body[end:])
+    return CommitNote(_ranges(position, _inflated(rest) if is_deflated else rest), halted, stopped)
+
+
+def _read_stopped(data: bytes) -> tuple[dict[bytes, int], bytes]:
+    """Return what stopped keys, and what stands behind it."""
+    end = 1 + int.from_bytes(data[:1], "big") * _STOPPED_BYTES
+    if end > min(len(data), 1 + MOST_STOPPED * _STOPPED_BYTES):
+        raise ValueError("its dead letters are not there")
+    entries = [data[at : at + _STOPPED_BYTES] for at in range(1, end, _STOPPED_BYTES)]
+    found = {each[:DIGEST_BYTES]: int.from_bytes(each[DIGEST_BYTES:], "big") for each in entries}
+    if any(each > _LAST_STOP for each in found.values()):
+        raise ValueError("a dead letter of it lies above every offset")
+    return found, data[end:]
 
 
 def _inflated(deflated: bytes) -> bytes:

@@ -30,5 +30,8 @@ REDRIVE_COUNT: Final = "cqrs-redrive-count"
 REDRIVE_TRACEPARENT: Final = "cqrs-redrive-traceparent"
 """On a redriven record: the `traceparent` of its dead letter, which a redrive links to and does not continue."""
 
+REDRIVE_SEEN: Final = "cqrs-redrive-seen"
+"""On a redriven record: the offset up to which its redrive had looked at the dead letters, in decimal digits."""
+
 REDRIVE_RELEASE: Final = "cqrs-redrive-release"
-"""On the last redriven record of a halted key: once it is handled, the key goes on."""
+"""On the last redriven record of a halted key: once it is done, and has not halted it anew, the key goes on."""

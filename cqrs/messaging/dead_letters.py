@@ -26,7 +26,7 @@ from cqrs.messaging.dead_letter_headers import (
     PREFIX,
 )
 from cqrs.messaging.delivery import Delivery, DeliveryHandler, Middleware, Outcome, TryAgainException
-from cqrs.messaging.message import Headers, Message, OutgoingMessage
+from cqrs.messaging.message import Headers, Message, OutgoingMessage, Receipt
 from cqrs.messaging.placing import send_beside
 from cqrs.messaging.ports import Producer
 
@@ -63,7 +63,7 @@ class DeadLetters:
         self._group_id = group_id
         self.topic_of = topic_of
 
-    async def put(self, message: Message, error: BaseException) -> None:
+    async def put(self, message: Message, error: BaseException) -> Receipt:
         """Store `message` with its cause, key and value untouched, in the partition of the same number if there is one.
 
         A record beside which the cause does not fit is stored with a shorter cause. One that the dead letter topic
@@ -77,13 +77,12 @@ class DeadLetters:
         *larger, smallest = self._letters(message, error)
         for letter in larger:
             try:
-                await send_beside(self._producer, letter)
+                return await send_beside(self._producer, letter)
             except UnpublishableEventException as refusal:
                 logger.warning("a dead letter of %s is refused, a smaller one is tried: %s", message.place, refusal)
-            else:
-                return
-        await send_beside(self._producer, smallest)
+        receipt = await send_beside(self._producer, smallest)
         logger.error("the dead letter topic cannot hold %s: it holds a reference, read the record there", message.place)
+        return receipt
 
     def _letters(self, message: Message, error: BaseException) -> Iterator[OutgoingMessage]:
         """Yield what may be stored, the most telling first."""
@@ -132,11 +131,11 @@ async def _put_aside(letters: DeadLetters, backoff: Backoff, delivery: Delivery,
             extra={"message_id": delivery.envelope.id, "message_type": delivery.envelope.type},
         )
     try:
-        await letters.put(delivery.message, error)
+        receipt = await letters.put(delivery.message, error)
     except (DependencyUnavailableException, UnpublishableEventException) as away:
         after = backoff.delay(delivery.waits)
         raise TryAgainException(after, away, waits_for=f"dead letter topic {topic}", refusal=error) from away
-    return Outcome("dead_lettered", topic, error)
+    return Outcome("dead_lettered", topic, error, receipt.offset if receipt.offset >= 0 else None)
 
 
 def origin_of(message: Message, group_id: str) -> dict[str, bytes]:

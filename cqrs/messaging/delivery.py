@@ -39,11 +39,13 @@ class Outcome(NamedTuple):
         name: How, in a word.
         topic: Where the record was put, or None when it stays where it is.
         error: Why it was put there or skipped, or None.
+        offset: Where its dead letter lies in its partition of that topic; None when there is none, or nobody knows.
     """
 
     name: OutcomeName = "handled"
     topic: str | None = None
     error: Exception | None = None
+    offset: int | None = None
 
 
 HANDLED = Outcome()

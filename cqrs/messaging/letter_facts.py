@@ -140,7 +140,7 @@ def read_facts(letter: Message) -> LetterFacts:
         _text(headers, names.EXCEPTION_FQCN),
         _text(headers, names.EXCEPTION_CAUSE_FQCN),
         max(_count(headers.get(names.REDRIVE_COUNT, b"")) - is_follower, 0),
-        bool(headers.get(names.HALTED_KEY) or headers.get(names.REDRIVE_RELEASE)),
+        bool(headers.get(names.HALTED_KEY)),
         is_follower,
         names.OMITTED_VALUE in headers,
     )

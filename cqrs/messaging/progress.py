@@ -33,7 +33,7 @@ class Progress:
             note = CommitNote() if position is None else read_note(position.offset, position.metadata)
             watermark = Watermark(None if position is None else position.offset, note.finished)
             self._partitions[place.topic, place.partition] = AssignedPartition(place, self._last_epoch, watermark)
-            self.halted.assign(place, note.halted)
+            self.halted.assign(place, note.halted, note.stopped)
 
     def begin_again(self, partition: AssignedPartition) -> AssignedPartition:
         """Begin a new epoch for a partition whose log was cut: what was read of it before says nothing any more."""
@@ -63,5 +63,6 @@ class Progress:
 
     def _position(self, partition: AssignedPartition) -> Position:
         offset = partition.watermark.position or 0
-        note = CommitNote(tuple(partition.watermark.finished_above()), self.halted.of(partition.place))
+        finished = tuple(partition.watermark.finished_above())
+        note = CommitNote(finished, self.halted.of(partition.place), self.halted.stopped(partition.place))
         return Position(offset, write_note(offset, note))

@@ -4,13 +4,13 @@ Nothing here talks to a broker. Letters of one key leave in the order in which t
 a halted key belong together: one that has to stay keeps those behind it, and the last one releases the key.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from cqrs.messaging import dead_letter_headers as names
 from cqrs.messaging.dead_letters import replaced
-from cqrs.messaging.letter_facts import LetterFacts, Selection
+from cqrs.messaging.letter_facts import LetterFacts, Origin, Selection
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, TopicPartition
 from cqrs.messaging.retry_topics import ATTEMPTS, BACKOFF_TIMESTAMP
 
@@ -23,10 +23,13 @@ Lane: TypeAlias = tuple[TopicPartition, str, int, bytes | None]
 Fate = Literal["send", "park", "leave"]
 """What becomes of a chosen letter: it is sent, it was sent too often, or it cannot be sent."""
 
+_BACK = "it failed again: mend the reason, then redrive it"
+_BEHIND = "its key is halted again by one that failed again"
 _OWN = frozenset(
     {
         names.REDRIVE_COUNT,
         names.REDRIVE_RELEASE,
+        names.REDRIVE_SEEN,
         names.REDRIVE_TRACEPARENT,
         names.HALTED_KEY,
         names.OMITTED_VALUE,
@@ -132,7 +135,47 @@ def plan_redrive(
     return found
 
 
-def redriven(decision: Decision, letter: Message, original: Message | None = None) -> OutgoingMessage:
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Hold what becomes of letters that came while keys were released.
+
+    Attributes:
+        plan: What becomes of those that go behind the release.
+        kept: What came back of what was sent, and what waits for that.
+        again: The lanes whose key is halted again.
+    """
+
+    plan: Plan
+    kept: list[Decision]
+    again: frozenset[Lane]
+
+
+def plan_late(letters: Sequence[LetterFacts], lanes: frozenset[Lane], sent: Set[Origin], rules: RedriveRules) -> Late:
+    """Decide what becomes of letters that came while keys were released.
+
+    Of a key that one of those sent has halted again, all stay. One that failed in another way stays alone: its key goes
+    on without it, as with any other record.
+
+    Args:
+        letters: What came since the last look.
+        lanes: Those whose release was sent.
+        sent: Where the records lay that were sent.
+        rules: What bounds it.
+    """
+    came = [each for each in plan_redrive(letters, Selection(), rules, lanes).decisions if each.lane in lanes]
+    again = frozenset(each.lane for each in came if each.letter.origin in sent and each.letter.is_halted)
+    kept = [
+        Decision(each.letter, "leave", each.topic, each.partition, _BEHIND if each.letter.is_follower else _BACK)
+        for each in came
+        if each.lane in again or each.letter.origin in sent
+    ]
+    staying = {each.letter for each in kept}
+    plan = plan_redrive([each for each in letters if each not in staying], Selection(), rules, lanes)
+    plan.decisions = [each for each in plan.decisions if each.lane in lanes]
+    return Late(plan, kept, again)
+
+
+def redriven(decision: Decision, letter: Message, original: Message | None = None, *, seen: int = 0) -> OutgoingMessage:
     """Return what is sent for a letter: its key, value and ids as they were, and the word on its first failure kept.
 
     The trace in which it failed is named, to be linked, and not continued.
@@ -141,10 +184,12 @@ def redriven(decision: Decision, letter: Message, original: Message | None = Non
         decision: That it is sent, and where to.
         letter: The letter.
         original: The record itself, when the letter is only a reference to it.
+        seen: Up to which offset of the letter's partition it was decided: what was put aside later nobody knew of.
     """
     told = dict(letter.headers)
     added = {name: value for name, value in told.items() if name.startswith(names.PREFIX) and value is not None}
     added[names.REDRIVE_COUNT] = str(decision.letter.count + 1).encode()
+    added[names.REDRIVE_SEEN] = str(seen).encode()
     if decision.releases:
         added[names.REDRIVE_RELEASE] = b"1"
     record = original or letter

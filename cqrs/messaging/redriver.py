@@ -8,10 +8,10 @@ from typing import Protocol
 
 from cqrs.exceptions import DependencyUnavailableException, UnpublishableEventException, message_of
 from cqrs.messaging.commit_note import read_note
-from cqrs.messaging.letter_facts import LetterFacts, Origin, Selection, read_facts
+from cqrs.messaging.letter_facts import LetterFacts, Origin, read_facts
 from cqrs.messaging.message import Headers, Message, OutgoingMessage, Position, Receipt, TopicPartition
 from cqrs.messaging.ports import Producer
-from cqrs.messaging.redrive import Decision, InOrder, Lane, Plan, RedriveRules, plan_redrive, redriven
+from cqrs.messaging.redrive import Decision, InOrder, Lane, Plan, RedriveRules, plan_late, redriven
 from cqrs.messaging.redrive_ledger import Ledger, Settled
 from cqrs.messaging.redrive_session import Positions, RedriveSession
 from cqrs.messaging.tracing import send_traced
@@ -160,6 +160,7 @@ class Redriver:
         self._on_progress = on_progress
         self._ledgers: dict[TopicPartition, Ledger] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._seen: dict[TopicPartition, int] = {}
         self._stopped: set[Lane] = set()
         self._halted: frozenset[Lane] = frozenset()
         self._sent: set[Origin] = set()
@@ -168,14 +169,20 @@ class Redriver:
         self.report = Report()
         """What became of the letters so far."""
 
-    async def look(self) -> Outstanding:
+    async def look(self, shown: Mapping[TopicPartition, int] | None = None) -> Outstanding:
         """Return what is outstanding now.
+
+        Args:
+            shown: Where each partition ended when somebody was asked: what lies behind is left out, because nobody
+                meant it. None leaves nothing out.
 
         Raises:
             DependencyUnavailableException: the broker is away.
         """
         found = await find_outstanding(self._parts.letters, self._parts.group_id, self._parts.session.committed)
         self._ledgers, self._ends = dict(found.ledgers), dict(found.ends)
+        self._seen = {each: min(end, end if shown is None else shown.get(each, 0)) for each, end in found.ends.items()}
+        found.letters = [each for each in found.letters if each.offset < self._seen[each.place]]
         return found
 
     async def redrive(self, plan: Plan, wait_seconds: float) -> None:
@@ -257,15 +264,16 @@ class Redriver:
 
     async def _prepared(self, decision: Decision, letter: Message) -> tuple[Decision, OutgoingMessage | None]:
         """Return what is sent for a letter; None for one that has to stay, and is told."""
+        seen = self._seen[decision.letter.place]
         if not decision.letter.is_reference:
-            return decision, redriven(decision, letter)
+            return decision, redriven(decision, letter, seen=seen)
         origin = decision.letter.origin
         original = None if origin is None else await self._original(origin)
         if original is None or letter.key not in (None, original.key):
             self._keep([decision], f"its value is not in the letter, and its record does not lie at {origin} any more")
             self._stopped.add(decision.lane)
             return decision, None
-        return decision, redriven(decision, letter, original)
+        return decision, redriven(decision, letter, original, seen=seen)
 
     async def _original(self, origin: Origin) -> Message | None:
         partition = TopicPartition(origin.topic, origin.partition)
@@ -340,25 +348,20 @@ class Redriver:
         self.report.unheard += len(waiting)
 
     async def _late(self, lanes: frozenset[Lane]) -> Plan:
-        """Plan what came for released keys since the last look; a key of which a letter came back stays as it is."""
+        """Plan what came for released keys since the last look; a key that is halted again stays as it is."""
         parts = self._parts
-        found = await find_outstanding(parts.letters, parts.group_id, parts.session.committed, self._ends)
+        found = await find_outstanding(parts.letters, parts.group_id, parts.session.committed, self._seen)
         for partition, ledger in found.ledgers.items():
-            known = self._ledgers.get(partition, Ledger())
-            self._ledgers[partition] = known.add(ledger.outstanding, found.ends[partition])
-        self._ends = dict(found.ends)
-        plan = plan_redrive(found.letters, Selection(), parts.rules, lanes)
-        plan.decisions = [each for each in plan.decisions if each.lane in lanes]
-        again = {each.lane for each in plan.decisions if each.letter.origin in self._sent}
-        self._released -= again
+            known, end = self._ledgers.get(partition, Ledger()), self._ends.get(partition, 0)
+            new = (offset for offset in ledger.outstanding if offset >= end)
+            self._ledgers[partition] = known.add(new, found.ends[partition])
+        self._ends, self._seen = dict(found.ends), dict(found.ends)
+        late = plan_late(found.letters, lanes, self._sent, parts.rules)
+        self._released -= late.again
         self.report.released = len(self._released)
-        back = "it failed again: mend the reason, then redrive it"
-        behind = "its key is halted again by one that failed again"
-        for each in plan.decisions:
-            if each.lane in again:
-                self._keep([each], behind if each.letter.is_follower else back)
-        plan.decisions = [each for each in plan.decisions if each.lane not in again]
-        return plan
+        self.report.kept += late.kept
+        self._on_progress(len(late.kept))
+        return late.plan
 
 
 _NO_ROOM = "the note of what is settled has no room for it: redrive or discard those that lie before it first"

@@ -215,6 +215,48 @@ async def test_what_stands_behind_one_that_fails_again_waits_for_it(tmp_path: Pa
 
 
 @pytest.mark.asyncio
+async def test_what_is_left_of_a_halted_key_goes_on_when_the_first_one_is_discarded(tmp_path: Path) -> None:
+    first = Selection(ids=frozenset({"one"}))
+    async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
+        stage, operator = scripted.stage, Operator(found, tmp_path)
+        stage.fails("one", BusyException("for ever"))
+        for what in ("one", "two", "three"):
+            do(found, what, key="k")
+        await found.letters(3)
+        assert await operator.redrives(limit=1) == 1
+        await found.letters(6)
+        assert await operator.redrives(limit=1) == 1
+        assert "parked     1" in operator.said
+        assert await operator.redrives(discard=True, selection=first) == 0
+        assert await operator.redrives(limit=1) == 0
+        await stage.until(lambda: len(stage.done) == 2)
+        do(found, "four", key="k")
+        await stage.until(lambda: len(stage.done) == 3)
+
+    assert stage.done == ["two", "three", "four"]
+
+
+@pytest.mark.asyncio
+async def test_a_halted_key_goes_on_when_what_halted_it_is_refused_for_good(tmp_path: Path) -> None:
+    async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
+        stage, operator = scripted.stage, Operator(found, tmp_path)
+        stage.fails("one", BusyException("not yet"))
+        for what in ("one", "two", "three"):
+            do(found, what, key="k")
+        await found.letters(3)
+        for what in ("one", "three"):
+            stage.fails(what, OutOfStockException("no longer made"))
+        assert await operator.redrives() == 1
+        assert "released   1 halted key" in operator.said
+        await found.letters(5)
+        do(found, "four", key="k")
+        await stage.until(lambda: len(stage.done) == 2)
+        assert len(await found.letters(5)) == 5
+
+    assert stage.done == ["two", "four"]
+
+
+@pytest.mark.asyncio
 async def test_a_dry_run_shows_what_would_go_where_and_sends_nothing(tmp_path: Path) -> None:
     async with deployed(scripted.scripted(tmp_path)) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)

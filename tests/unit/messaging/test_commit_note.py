@@ -10,13 +10,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cqrs.messaging.commit_note import LIMIT_BYTES, MOST_HALTED, CommitNote, key_digest, read_note, write_note
+from cqrs.messaging.commit_note import (
+    LIMIT_BYTES,
+    MOST_HALTED,
+    MOST_STOPPED,
+    CommitNote,
+    key_digest,
+    read_note,
+    write_note,
+)
 
 EMPTY = CommitNote()
 
 positions = st.integers(0, 2**40)
 sizes = st.integers(0, 3) | st.integers(0, 300) | st.integers(0, 2**30)
 digests = st.frozensets(st.binary(min_size=8, max_size=8), max_size=40)
+stops = st.dictionaries(st.binary(min_size=8, max_size=8), st.integers(0, 2**63 - 1), max_size=MOST_STOPPED)
 
 
 def ranges_above(position: int, sizes: list[tuple[int, int]]) -> tuple[range, ...]:
@@ -45,6 +54,10 @@ def keys(count: int) -> frozenset[bytes]:
     return frozenset(key_digest(b"%d" % number) for number in range(count))
 
 
+def stopped(count: int) -> dict[bytes, int]:
+    return {key_digest(b"%d" % number): 2**63 - 1 - number for number in range(count)}
+
+
 def sealed(position: int, body: bytes) -> str:
     """Return a text that looks as if we had written it, whatever its body."""
     checksum = zlib.crc32(body, zlib.crc32(b"%d" % position)).to_bytes(4, "big")
@@ -56,9 +69,11 @@ def deflated(data: bytes) -> bytes:
     return deflating.compress(data) + deflating.flush()
 
 
-@given(positions, st.lists(st.tuples(sizes, sizes), max_size=60), digests)
-def test_what_was_written_is_read(position: int, ranges: list[tuple[int, int]], halted: frozenset[bytes]) -> None:
-    note = CommitNote(ranges_above(position, ranges), halted)
+@given(positions, st.lists(st.tuples(sizes, sizes), max_size=60), digests, stops)
+def test_what_was_written_is_read(
+    position: int, ranges: list[tuple[int, int]], halted: frozenset[bytes], stopped: dict[bytes, int]
+) -> None:
+    note = CommitNote(ranges_above(position, ranges), halted, stopped)
 
     text = write_note(position, note)
 
@@ -66,15 +81,25 @@ def test_what_was_written_is_read(position: int, ranges: list[tuple[int, int]], 
     assert read_note(position, text) == note
 
 
-@given(positions, st.randoms(use_true_random=False), st.integers(0, 2_500), st.integers(0, MOST_HALTED))
-def test_what_does_not_fit_is_left_out_from_above(position: int, dice: random.Random, count: int, halted: int) -> None:
+@given(
+    positions,
+    st.randoms(use_true_random=False),
+    st.integers(0, 2_500),
+    st.integers(0, MOST_HALTED),
+    st.integers(0, MOST_STOPPED),
+)
+@example(0, random.Random(1), 2_500, MOST_HALTED, MOST_STOPPED)
+def test_what_does_not_fit_is_left_out_from_above(
+    position: int, dice: random.Random, count: int, halted: int, stops: int
+) -> None:
     ranges = ranges_above(position, [(dice.randrange(5_000), dice.randrange(5_000)) for _ in range(count)])
 
-    text = write_note(position, CommitNote(ranges, keys(halted)))
+    text = write_note(position, CommitNote(ranges, keys(halted), stopped(stops)))
     note = read_note(position, text)
 
     assert len(text) <= LIMIT_BYTES
     assert note.halted == keys(halted)
+    assert note.stopped == stopped(stops)
     assert note.finished == ranges[: len(note.finished)]
     assert note.finished == ranges or len(text) > LIMIT_BYTES - 40  # as many as fit
 
@@ -161,6 +186,10 @@ hostile = {
     "half a head": b"\0",
     "more digests than there are": (2 * 3).to_bytes(2, "big") + bytes(23),
     "more digests than may be": (2 * (MOST_HALTED + 1)).to_bytes(2, "big") + bytes(8 * (MOST_HALTED + 1)),
+    "more that failed again than there are": b"\x80\0\2" + bytes(31),
+    "more that failed again than may be": b"\x80\0" + bytes([MOST_STOPPED + 1]) + bytes(16 * (MOST_STOPPED + 1)),
+    "no word on how many failed again": b"\x80\0",
+    "a letter that lies below every offset": b"\x80\0\1digested" + b"\xff" * 8,
     "half a range": b"\0\0\x05\x01\x05",
     "half a number": b"\0\0\x05\x01\x80",
     "a number of 64 bits": b"\0\0" + b"\xff" * 9 + b"\x01\0",
@@ -182,6 +211,8 @@ def test_the_notes_made_for_these_tests_are_like_ours() -> None:
     assert read_note(0, sealed(0, b"\0\0\x05\x01")) == CommitNote((range(5, 7),))
     assert read_note(0, sealed(0, b"\0\1" + deflated(b"\x05\x01"))) == CommitNote((range(5, 7),))
     assert read_note(0, sealed(0, b"\0\2" + b"digested")) == CommitNote(halted=frozenset({b"digested"}))
+    again = CommitNote(halted=frozenset({b"digested"}), stopped={b"digested": 5})
+    assert read_note(0, sealed(0, b"\x80\2digested\1digested" + bytes(7) + b"\5")) == again
     highest = b"\0\0" + b"\xfe" + b"\xff" * 7 + b"\x7f\0"
     assert read_note(0, sealed(0, highest)) == CommitNote((range(2**63 - 2, 2**63 - 1),))
 
@@ -233,6 +264,22 @@ def test_as_many_keys_are_told_apart_as_was_promised() -> None:
 def test_a_digest_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="noted by 8 bytes"):
         write_note(0, CommitNote(halted=frozenset({b"seven.."})))
+    with pytest.raises(ValueError, match="noted by 8 bytes"):
+        write_note(0, CommitNote(stopped={b"seven..": 1}))
+
+
+def test_as_many_that_failed_again_are_told_apart_as_was_promised() -> None:
+    text = write_note(0, CommitNote((), keys(MOST_HALTED), stopped(MOST_STOPPED)))
+
+    assert read_note(0, text).stopped == stopped(MOST_STOPPED)
+    with pytest.raises(ValueError, match="33 keys are stopped; a note holds 32"):
+        write_note(0, CommitNote(stopped=stopped(MOST_STOPPED + 1)))
+
+
+@pytest.mark.parametrize("offset", [-1, 2**63])
+def test_a_letter_that_lies_nowhere_is_refused(offset: int) -> None:
+    with pytest.raises(ValueError, match="no offset of a dead letter"):
+        write_note(0, CommitNote(stopped={key_digest(b"k"): offset}))
 
 
 def test_an_empty_note_is_no_text() -> None:
@@ -245,6 +292,8 @@ def test_notes_and_digests_are_the_same_in_every_process_and_release() -> None:
     note = CommitNote((range(43, 44), range(45, 300)), frozenset(b"digest %d" % number for number in range(5)))
 
     assert write_note(42, note) == "cqrs1:qG;oF019MjXJvDAATVTUXJvDAATeZVXJvDAATnfWXJvDAATwlXXJvDAAT$900R90"
+    again = CommitNote((range(43, 44),), frozenset({b"digest 0"}), {b"digest 0": 7})
+    assert write_note(42, again) == "cqrs1:Ie>2efC6M`XJvDAATR-BX=i0~bRaMQ00000000L800"
     assert key_digest(b"order-1").hex() == "2599000e8c1b023d"
     assert key_digest(None).hex() == "0f83a8fee054b05c"
     assert key_digest(b"").hex() == "e4a6a0577479b2b4"

@@ -137,8 +137,9 @@ async def test_what_can_never_succeed_is_settled_as_a_dead_letter() -> None:
 
     outcome = await settle(error, MemoryProducer(broker))
 
-    assert outcome == Outcome("dead_lettered", "orders.commands-dlt", error)
-    assert len(broker.messages("orders.commands-dlt")) == 1
+    assert outcome == Outcome("dead_lettered", "orders.commands-dlt", error, 0)
+    assert (await settle(error, MemoryProducer(broker))).offset == 1, "where its letter lies"
+    assert len(broker.messages("orders.commands-dlt")) == 2
 
 
 @pytest.mark.asyncio

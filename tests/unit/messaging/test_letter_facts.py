@@ -41,9 +41,9 @@ def test_a_follower_that_was_sent_back_and_not_run_is_not_a_time_nearer_to_being
     assert [facts(0, halted=b"first", count=count).count for count in (0, 1, 3)] == [0, 1, 3]
 
 
-def test_a_letter_whose_release_failed_belongs_to_a_halted_key() -> None:
+def test_a_letter_that_was_to_release_its_key_and_halted_it_not_belongs_to_no_halted_key() -> None:
     message = letter(1)
-    assert read_facts(Message(*_parts(message), (*message.headers, (names.REDRIVE_RELEASE, b"1")))).is_halted
+    assert not read_facts(Message(*_parts(message), (*message.headers, (names.REDRIVE_RELEASE, b"1")))).is_halted
 
 
 @pytest.mark.parametrize(

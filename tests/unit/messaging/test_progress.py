@@ -38,6 +38,10 @@ def positions(progress: Progress) -> dict[TopicPartition, int]:
     return {each.place: position.offset for each, position in progress.uncommitted().items()}
 
 
+def holds(progress: Progress, message: Message) -> bool:
+    return progress.halted.beside(message).holds(message)
+
+
 def begun(*places: TopicPartition) -> Progress:
     progress = Progress()
     progress.assign(dict.fromkeys(places))
@@ -175,16 +179,36 @@ def test_a_log_that_was_cut_begins_a_new_epoch_without_a_word_of_the_old_one() -
 def test_halted_keys_travel_with_the_commit() -> None:
     progress = begun(P0)
     [lane] = take_up(assigned(progress), record(0, b"bad"))
-    progress.halted.halt(record(0, b"bad"))
+    progress.halted.beside(record(0, b"bad")).halt(record(0, b"bad"))
     finish(assigned(progress), lane)
     [(_, position)] = progress.uncommitted().items()
 
     successor = Progress(HaltedKeys())
     successor.assign({P0: position})
-    assert successor.halted.holds(record(1, b"bad"))
-    assert not successor.halted.holds(record(1, b"good"))
+    assert holds(successor, record(1, b"bad"))
+    assert not holds(successor, record(1, b"good"))
     successor.revoke({P0})
-    assert not successor.halted.holds(record(1, b"bad"))
+    assert not holds(successor, record(1, b"bad"))
+
+
+def test_what_a_redriven_record_stopped_stays_stopped_with_the_next_owner() -> None:
+    def again(offset: int, seen: int) -> Message:
+        return record(offset, b"bad")._replace(
+            headers=(("cqrs-redrive-count", b"1"), ("cqrs-redrive-seen", b"%d" % seen))
+        )
+
+    progress = begun(P0)
+    [lane] = take_up(assigned(progress), again(0, 3))
+    progress.halted.beside(again(0, 3)).halt(again(0, 3), 3)
+    finish(assigned(progress), lane)
+    [(_, position)] = progress.uncommitted().items()
+
+    successor = Progress(HaltedKeys())
+    successor.assign({P0: position})
+    beside = successor.halted.beside(again(1, 3))
+    assert beside.holds(again(1, 3))
+    assert not beside.may_run(again(1, 3)), "its redrive did not know"
+    assert beside.may_run(again(2, 4))
 
 
 def test_only_what_changed_is_committed_again() -> None:

@@ -157,10 +157,16 @@ def test_key_value_and_ids_stay_and_the_count_grows() -> None:
 def test_what_a_redrive_said_before_is_replaced() -> None:
     earlier = letter(4, count=1, halted=b"first")
     trace = (("Traceparent", b"00-new"), ("tracestate", b"a=b"), ("baggage", b"tenant=7"))
-    old = ((names.REDRIVE_RELEASE, b"1"), (names.REDRIVE_TRACEPARENT, b"00-old"), ("retry_topic-attempts", b"\0\0\0\2"))
+    old = (
+        (names.REDRIVE_SEEN, b"9"),
+        (names.REDRIVE_RELEASE, b"1"),
+        (names.REDRIVE_TRACEPARENT, b"00-old"),
+        ("retry_topic-attempts", b"\0\0\0\2"),
+    )
     headers = sent(earlier._replace(headers=earlier.headers + trace + old))
 
     assert headers[names.REDRIVE_TRACEPARENT] == b"00-new"
+    assert headers[names.REDRIVE_SEEN] == b"0"
     assert headers["baggage"] == b"tenant=7"
     gone = {names.REDRIVE_RELEASE, names.HALTED_KEY, "Traceparent", "traceparent", "tracestate", "retry_topic-attempts"}
     assert not gone & headers.keys()

@@ -57,6 +57,7 @@ class Shop:
         *,
         discard: bool = False,
         gone: frozenset[tuple[TopicPartition, int]] = frozenset(),
+        shown: dict[TopicPartition, int] | None = None,
     ) -> Report:
         rules = RedriveRules(str, "{}-dlt".format, self.broker.topics)
         self.member = MemoryConsumer(self.kept, ["cmd-dlt"])
@@ -67,7 +68,7 @@ class Shop:
         )
         redriver = Redriver(parts, self._advance)
         self.redriver = redriver
-        plan = plan_redrive((await redriver.look()).letters, selection or Selection(), rules)
+        plan = plan_redrive((await redriver.look(shown)).letters, selection or Selection(), rules)
         self.records.deleted = set(gone)
         await (redriver.discard(plan) if discard else redriver.redrive(plan, 0.0))
         return redriver.report
@@ -201,6 +202,29 @@ async def test_letters_that_come_while_a_key_is_released_follow_until_none_comes
 
 
 @pytest.mark.asyncio
+async def test_what_came_since_somebody_was_asked_goes_behind_the_release_and_is_told() -> None:
+    shop = Shop()
+    await put(shop.broker, *(letter(at, halted=b"follower") for at in range(3)), letter(3, key=b"other"))
+    report = await shop.redrives(shown={LETTERS: 2})
+
+    assert shop.sent() == [b"v0", b"v1", b"v2"]
+    assert (report.late, report.released) == (1, 1)
+    assert await shop.left() == [3]
+
+
+@pytest.mark.asyncio
+async def test_each_says_up_to_where_its_redrive_had_looked() -> None:
+    shop = Shop()
+    await put(shop.broker, letter(0, halted=b"first"), letter(1, key=b"other"), letter(2, halted=b"follower"))
+    shop.producer.on_sent = lambda _: put(shop.broker, letter(0, 9, key=b"other"))
+    await shop.redrives()
+    await shop.redrives(shown={LETTERS: 5})
+
+    seen = [dict(each.headers)[names.REDRIVE_SEEN] for each in shop.broker.messages("cmd")]
+    assert seen == [b"3", b"3", b"3", b"5", b"5"]
+
+
+@pytest.mark.asyncio
 async def test_a_release_is_seen_in_what_the_service_commits_or_notes() -> None:
     for committed in (Position(1), Position(0, write_note(0, CommitNote((range(1),))))):
         shop = Shop()
@@ -227,6 +251,29 @@ async def test_what_failed_again_is_told_and_not_sent_round_and_round() -> None:
         "its key is halted again by one that failed again",
     ]
     assert await shop.left() == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_key_goes_on_though_its_last_one_is_refused_and_what_came_meanwhile_follows() -> None:
+    shop = Shop()
+    await put(shop.broker, letter(0, halted=b"first", count=2))
+    refused = letter(1, 0, count=3)
+    coming = [
+        refused._replace(headers=(*refused.headers, (names.REDRIVE_RELEASE, b"1"))),
+        letter(2, halted=b"follower"),
+    ]
+
+    async def come(_: OutgoingMessage) -> None:
+        await put(shop.broker, *coming)
+        coming.clear()
+
+    shop.producer.on_sent = come
+    report = await shop.redrives()
+
+    assert shop.sent() == [b"v0", b"v2"]
+    assert (report.late, report.released) == (1, 1)
+    assert [(each.letter.offset, each.reason.split(":")[0]) for each in report.kept] == [(1, "it failed again")]
+    assert await shop.left() == [1]
 
 
 @pytest.mark.asyncio
