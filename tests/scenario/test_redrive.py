@@ -221,7 +221,7 @@ async def test_what_is_left_of_a_halted_key_goes_on_when_the_first_one_is_discar
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("one", BusyException("for ever"))
         for what in ("one", "two", "three"):
-            do(found, what, key="k")
+            await do(found, what, key="k")
         await found.letters(3)
         assert await operator.redrives(limit=1) == 1
         await found.letters(6)
@@ -230,7 +230,7 @@ async def test_what_is_left_of_a_halted_key_goes_on_when_the_first_one_is_discar
         assert await operator.redrives(discard=True, selection=first) == 0
         assert await operator.redrives(limit=1) == 0
         await stage.until(lambda: len(stage.done) == 2)
-        do(found, "four", key="k")
+        await do(found, "four", key="k")
         await stage.until(lambda: len(stage.done) == 3)
 
     assert stage.done == ["two", "three", "four"]
@@ -242,14 +242,14 @@ async def test_a_halted_key_goes_on_when_what_halted_it_is_refused_for_good(tmp_
         stage, operator = scripted.stage, Operator(found, tmp_path)
         stage.fails("one", BusyException("not yet"))
         for what in ("one", "two", "three"):
-            do(found, what, key="k")
+            await do(found, what, key="k")
         await found.letters(3)
         for what in ("one", "three"):
             stage.fails(what, OutOfStockException("no longer made"))
         assert await operator.redrives() == 1
         assert "released   1 halted key" in operator.said
         await found.letters(5)
-        do(found, "four", key="k")
+        await do(found, "four", key="k")
         await stage.until(lambda: len(stage.done) == 2)
         assert len(await found.letters(5)) == 5
 
