@@ -1,5 +1,6 @@
 """A validate() or authorize() that gives anything but its result type denies: only a clear yes lets a command pass."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from cqrs.runtime import Service, ServiceParts
 from cqrs.types import Command, message_type
 from cqrs.validation.types import ValidationResult
 from service.settings import COMMANDS
-from tests.scenario.deployment import deployed, settings_in
+from tests.scenario.deployment import SECONDS, deployed, settings_in
 
 ANSWERS: dict[str, object] = {"None": None, "False": False, "True": True, "text": "fine", "empty list": []}
-handled: list[str] = []
+handled: asyncio.Queue[str] = asyncio.Queue()
 
 
 @message_type("t.Checked")
@@ -43,13 +44,12 @@ class CheckedHandler(CommandHandler[Checked, str]):
     """Remember what passed."""
 
     async def do_handle(self, command: Checked) -> str:
-        handled.append(f"{command.validates}/{command.authorizes}")
+        handled.put_nowait(f"{command.validates}/{command.authorizes}")
         return "done"
 
 
 @pytest.mark.asyncio
 async def test_every_answer_but_a_clear_yes_is_a_refusal(tmp_path: Path) -> None:
-    handled.clear()
     fields = [{"name": name, "type": "string"} for name in ("validates", "authorizes")]
     schema = {"type": "record", "namespace": "t", "name": "Checked", "fields": fields}
     (tmp_path / "t.Checked.avsc").write_text(json.dumps(schema), "utf-8")
@@ -60,7 +60,9 @@ async def test_every_answer_but_a_clear_yes_is_a_refusal(tmp_path: Path) -> None
             value = json.dumps({"validates": validates, "authorizes": authorizes}).encode()
             await found.produce(value, (("ce_type", b"t.Checked"),), key=f"{validates}/{authorizes}".encode())
         letters = await found.letters(len(wrong))
+        passed = await asyncio.wait_for(handled.get(), SECONDS)
         await found.service.stop_consuming()
 
-    assert handled == ["yes/yes"]
+    assert passed == "yes/yes"
+    assert handled.empty()
     assert {each.key for each in letters} == {f"{validates}/{authorizes}".encode() for validates, authorizes in wrong}
