@@ -60,7 +60,7 @@ class LightSpan(NamingSpan, ReadableSpan):
     _whole: trace.Span | None = None
     _hex: str | None = None
     _own: SpanContext | None = None
-    _is_made_whole = False
+    _is_being_made = False
 
     def __init__(
         self,
@@ -290,12 +290,15 @@ class LightSpan(NamingSpan, ReadableSpan):
         """Return the SDK's own span in place of this one; of one that has ended, what takes nothing more."""
         with _promoting:
             if self._whole is None:
-                if self._ended is not None or self._is_made_whole:
+                if self._ended is not None or self._is_being_made:
                     return trace.NonRecordingSpan(self.context)
-                self._is_made_whole = True
-                # Its processors are to see the correlation id under which it began, not the present one.
-                with CorrelationContext.scope(correlation_id=self._correlated):
-                    self._whole = self._made_by.ids.during(self.context, self._made_whole)
+                self._is_being_made = True
+                try:
+                    # Its processors are to see the correlation id under which it began, not the present one.
+                    with CorrelationContext.scope(correlation_id=self._correlated):
+                        self._whole = self._made_by.ids.during(self.context, self._made_whole)
+                finally:
+                    self._is_being_made = False
             return self._whole
 
     def _made_whole(self) -> trace.Span:
