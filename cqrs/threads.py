@@ -52,8 +52,7 @@ def share_interpreter() -> Callable[[], None]:
 
 async def in_thread(function: Callable[..., object], *args: object) -> object:
     """Call `function` in a thread, in a copy of this context, and return its result."""
-    call = partial(copy_context().run, _called, function, *args)
-    return await asyncio.get_running_loop().run_in_executor(_threads.get(), call)
+    return await ThreadCall(function, *args).start()
 
 
 class ThreadCall:
