@@ -24,7 +24,8 @@ from cqrs.messaging.message import Headers, Message, Receipt
 from cqrs.testing.outside_avro import OutsideAvro, RegistryUse
 from cqrs.testing.outside_failures import LibraryLog, Trouble, UnsendableException, broker_failures
 from cqrs.testing.outside_groups import committed_offsets
-from cqrs.testing.outside_reader import Outcome, OutsideReader, Received
+from cqrs.testing.outside_outcomes import Outcome, Received
+from cqrs.testing.outside_reader import OutsideReader
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext

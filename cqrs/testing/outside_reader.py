@@ -23,16 +23,11 @@ from cqrs.testing.outside_outcomes import (
     Outcome,
     OutcomeIndex,
     Received,
-    caused_by,
-    letter_of,
-    outcomes_of,
 )
 from cqrs.testing.outside_security import OutsideOptions
 from cqrs.tracing import attributes
 from cqrs.tracing.correlation import CorrelationContext
 from cqrs.tracing.tracer import AttributeValue, SpanKind, Tracer
-
-__all__ = ["Outcome", "OutsideReader", "Received", "caused_by", "letter_of", "outcomes_of"]
 
 Place = tuple[str, int]
 """A topic and the number of one of its partitions."""

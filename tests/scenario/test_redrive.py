@@ -69,6 +69,14 @@ async def commands(found: Deployed, count: int) -> list[Message]:
     return [each.message for each in await found.until(COMMANDS, lambda read: len(read) >= count)]
 
 
+async def three_letters_of_one_key(found: Deployed) -> None:
+    """Send three commands of one key, of which the first one fails until its script is taken away and halts the key."""
+    scripted.stage.fails("one", BusyException("not yet"))
+    for what in ("one", "two", "three"):
+        await do(found, what, key="k")
+    await found.letters(3)
+
+
 @pytest.mark.asyncio
 async def test_mended_commands_are_handled_once_and_in_order(tmp_path: Path) -> None:
     names = [f"k{key}-{number}" for number in range(3) for key in range(2)]
@@ -198,10 +206,7 @@ async def test_a_key_that_fails_again_stays_halted_and_is_told(tmp_path: Path) -
 async def test_what_stands_behind_one_that_fails_again_waits_for_it(tmp_path: Path) -> None:
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
-        stage.fails("one", BusyException("not yet"))
-        for what in ("one", "two", "three"):
-            await do(found, what, key="k")
-        await found.letters(3)
+        await three_letters_of_one_key(found)
         await operator.redrives()
         await found.letters(6)
         assert stage.done == [], "two and three do not run before one"
@@ -219,10 +224,7 @@ async def test_what_is_left_of_a_halted_key_goes_on_when_the_first_one_is_discar
     first = Selection(ids=frozenset({"one"}))
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
-        stage.fails("one", BusyException("for ever"))
-        for what in ("one", "two", "three"):
-            await do(found, what, key="k")
-        await found.letters(3)
+        await three_letters_of_one_key(found)
         assert await operator.redrives(limit=1) == 1
         await found.letters(6)
         assert await operator.redrives(limit=1) == 1
@@ -240,10 +242,7 @@ async def test_what_is_left_of_a_halted_key_goes_on_when_the_first_one_is_discar
 async def test_a_halted_key_goes_on_when_what_halted_it_is_refused_for_good(tmp_path: Path) -> None:
     async with deployed(scripted.scripted(tmp_path, retry_max_attempts=2, retry_exhausted="halt_key")) as found:
         stage, operator = scripted.stage, Operator(found, tmp_path)
-        stage.fails("one", BusyException("not yet"))
-        for what in ("one", "two", "three"):
-            await do(found, what, key="k")
-        await found.letters(3)
+        await three_letters_of_one_key(found)
         for what in ("one", "three"):
             stage.fails(what, OutOfStockException("no longer made"))
         assert await operator.redrives() == 1
